@@ -1,0 +1,1 @@
+"""Code that runs a Program or a Graph, or emits it for a board."""

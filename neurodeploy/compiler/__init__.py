@@ -1,0 +1,1 @@
+"""From a spiking graph and a target to a Program."""

@@ -1,0 +1,111 @@
+"""Reading files nobody has vetted and writing files nobody will see half done."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurodeploy.errors import LoadError, OutputError
+
+if TYPE_CHECKING:
+    import h5py
+
+MAX_ARRAY_BYTES = 4 << 30
+"""Largest single array taken from a file; far above any model that fits a neuromorphic board."""
+
+
+def write_beside(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> Path:
+    """Write a file under a temporary name in the same folder, then rename it into place.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the file shall be.
+    write : callable of Path
+        Writes the whole content to the path it is given.
+
+    Raises
+    ------
+    OutputError
+        If the folder does not exist or cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"cannot write '{path}': it is a folder; name a file")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}; choose another place for the output") from error
+    beside = Path(name)
+    try:
+        write(beside)
+        umask = os.umask(0)
+        os.umask(umask)
+        beside.chmod(0o666 & ~umask)
+        beside.replace(path)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"cannot write '{path}': {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open an HDF5 file read-only, refusing links that lead out of it or round in it.
+
+    Raises
+    ------
+    LoadError
+        If the file is not HDF5, is truncated, or holds soft or external links.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise LoadError(f"'{path}' is not a readable HDF5 file (truncated or another format): {error}") from error
+    with file:
+        _refuse_links(file, str(path))
+        yield file
+
+
+def _refuse_links(group: h5py.Group, path: str) -> None:
+    import h5py
+
+    seen: set[Any] = set()
+    stack = [group]
+    while stack:
+        here = stack.pop()
+        for name in here:
+            link = here.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise LoadError(f"'{path}': '{here.name}/{name}' is a {type(link).__name__}, which is not followed")
+            item = here[name]
+            if isinstance(item, h5py.Group):
+                key = h5py.h5o.get_info(item.id).addr
+                if key in seen:
+                    raise LoadError(f"'{path}': group '{item.name}' is linked twice")
+                seen.add(key)
+                stack.append(item)
+            elif isinstance(item, h5py.Dataset):
+                _refuse_odd_dataset(item, path)
+
+
+def _refuse_odd_dataset(dataset: h5py.Dataset, path: str) -> None:
+    import h5py
+
+    plain = dataset.dtype.kind in "biufSU" or h5py.check_string_dtype(dataset.dtype) is not None
+    if not plain:
+        raise LoadError(f"'{path}': '{dataset.name}' holds {dataset.dtype}; only numbers and text are read")
+    if dataset.external or dataset.is_virtual:
+        raise LoadError(f"'{path}': '{dataset.name}' keeps its data in another file, which is not followed")
+    if dataset.size is not None and dataset.size * dataset.dtype.itemsize > MAX_ARRAY_BYTES:
+        raise LoadError(f"'{path}': '{dataset.name}' claims {dataset.shape} values, more than any model here")

@@ -1,0 +1,1 @@
+"""From other tools' files and objects to a Graph."""

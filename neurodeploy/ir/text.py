@@ -1,0 +1,56 @@
+"""Text form and digest of a graph, for golden files, caches and manifests."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.ir.graph import Graph
+from neurodeploy.ir.ops import Op
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        if value.size <= 4:
+            return str(value.tolist())
+        return f"<{'x'.join(map(str, value.shape))}:{array_digest(value)[:12]}>"
+    return repr(value)
+
+
+def array_digest(array: np.ndarray[Any, Any]) -> str:
+    """SHA-256 over type, shape and values of an array."""
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    head = f"{little.dtype.str}{little.shape}".encode()
+    return hashlib.sha256(head + little.tobytes()).hexdigest()
+
+
+def op_text(op: Op) -> str:
+    """One op as text; large arrays by shape and digest."""
+    fields = ", ".join(f"{f.name}={_value(getattr(op, f.name))}" for f in dataclasses.fields(op))
+    return f"{op.kind}({fields})"
+
+
+def to_text(graph: Graph) -> str:
+    """The whole graph as text: one line per node, in execution order.
+
+    Every value that the digest covers is in it, arrays of more than four values by their own digest.
+    """
+    head = f"graph {graph.name} dt={graph.dt!r}"
+    lines = [head, *(f"  meta {k} = {v!r}" for k, v in sorted(graph.meta.items()))]
+    for node in graph.nodes:
+        feeds = ", ".join(graph.sources(node.name))
+        shape = "x".join(map(str, graph.shapes[node.name]))
+        notes = "".join(f" {k}={v!r}" for k, v in sorted(node.notes.items()))
+        lines.append(
+            f"  {node.name} [{shape}] <- ({feeds}) = {op_text(node.op)} "
+            f"from {node.layer or '-'} '{node.origin}' unit={node.unit!r}{notes}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def digest(graph: Graph) -> str:
+    """SHA-256 of the text form."""
+    return hashlib.sha256(to_text(graph).encode()).hexdigest()

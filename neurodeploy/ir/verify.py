@@ -1,0 +1,71 @@
+"""Which graphs are legal. A violation after a stage of ours is our bug, never the user's."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from neurodeploy.errors import VerifyError
+from neurodeploy.ir import ops
+from neurodeploy.ir.graph import Graph
+
+RATE_ONLY = (ops.ReLU, ops.Softmax, ops.BatchNorm, ops.Identity, ops.Reshape, ops.Transpose, ops.Pad)
+
+
+def verify(graph: Graph, *, form: str = "any") -> Graph:
+    """Return the graph if it is legal.
+
+    Parameters
+    ----------
+    graph : Graph
+    form : {"any", "rate", "spiking"}
+        In the spiking form only NIR's ops are legal and every path ends in a neuron.
+
+    Raises
+    ------
+    VerifyError
+        Naming the node and what is wrong with it.
+    """
+    names = [node.name for node in graph.nodes]
+    if len(set(names)) != len(names):
+        raise VerifyError(f"node names repeat: {sorted(n for n in set(names) if names.count(n) > 1)}")
+    for kind in (ops.Input, ops.Output):
+        found = sum(isinstance(node.op, kind) for node in graph.nodes)
+        if found != 1:
+            raise VerifyError(f"the graph has {found} {kind.__name__} nodes, not one")
+    for src, dst in graph.edges:
+        if src not in graph or dst not in graph:
+            raise VerifyError(f"edge {src} -> {dst} names a node that is not there")
+    _check_values(graph)
+    _check_shapes(graph)
+    if form == "spiking":
+        _check_spiking(graph)
+    if form == "rate" and graph.neurons:
+        raise VerifyError(f"node '{graph.neurons[0].name}' spikes in a rate graph")
+    return graph
+
+
+def _check_values(graph: Graph) -> None:
+    for node in graph.nodes:
+        for spec in dataclasses.fields(node.op):
+            value = getattr(node.op, spec.name)
+            if isinstance(value, np.ndarray) and np.isnan(value).any():
+                raise VerifyError(f"node '{node.name}': {spec.name} holds NaN")
+
+
+def _check_shapes(graph: Graph) -> None:
+    shapes = graph.shapes
+    for node in graph.nodes:
+        feeding = {shapes[s] for s in graph.sources(node.name)}
+        if len(feeding) > 1:
+            raise VerifyError(f"node '{node.name}' sums inputs of different shapes {sorted(feeding)}")
+
+
+def _check_spiking(graph: Graph) -> None:
+    for node in graph.nodes:
+        if isinstance(node.op, RATE_ONLY):
+            raise VerifyError(f"node '{node.name}' ({node.op.kind}) has no place in a spiking graph")
+    last = graph.sources(graph.output.name)
+    if len(last) != 1 or not graph[last[0]].op.stateful:
+        raise VerifyError("the output of a spiking graph must come from one neuron population")

@@ -1,0 +1,1 @@
+"""Inner loops over arrays: a plain oracle and its fast twin."""

@@ -1,0 +1,1 @@
+"""Learning rules as frozen descriptions; the arithmetic that runs them is elsewhere."""

@@ -1,0 +1,60 @@
+"""Samples as spike trains: deterministic rates and seeded Poisson trains.
+
+A train depends on the sample's value, the seed and the sample's index only, so a run in chunks or in any order
+sees the same spikes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+CODINGS = ("rate", "poisson", "bias")
+"""How samples enter: host IF neurons under constant current, seeded Poisson trains, or biases of on-chip neurons."""
+
+
+def rate_spikes(rates: npt.NDArray[np.float64], *, steps: int) -> npt.NDArray[np.bool_]:
+    """Spike trains of integrate-and-fire neurons with reset by subtraction under constant current.
+
+    Parameters
+    ----------
+    rates : ndarray of float64, shape (..., N)
+        Current in thresholds per step; clipped to [0, 1].
+    steps : int
+
+    Returns
+    -------
+    ndarray of bool, shape (steps, ..., N)
+
+    Notes
+    -----
+    Equals stepping `numerics.neurons.step` with threshold 1, reset "subtract" and v = 0 at the start (strict comparison), in closed
+    form: neuron i has spiked ``ceil(t r) - 1`` times after t steps, for r in (0, 1].
+    """
+    r = np.clip(rates, 0.0, 1.0)
+    t = np.arange(steps + 1).reshape((-1,) + (1,) * r.ndim)
+    count = np.maximum(np.ceil(t * r - 1e-9) - 1, 0)
+    return np.diff(count, axis=0) > 0.5
+
+
+def poisson_spikes(rates: npt.NDArray[np.float64], *, steps: int, seed: int, first: int) -> npt.NDArray[np.bool_]:
+    """Bernoulli spike trains with one generator per sample.
+
+    Parameters
+    ----------
+    rates : ndarray of float64, shape (B, N)
+        Spikes per step; clipped to [0, 1].
+    steps : int
+    seed : int
+    first : int
+        Index of the first sample in the whole run.
+
+    Returns
+    -------
+    ndarray of bool, shape (steps, B, N)
+    """
+    r = np.clip(rates, 0.0, 1.0)
+    trains = [
+        np.random.default_rng((seed, first + i)).random((steps, r.shape[1])) < r[i] for i in range(len(r))
+    ]
+    return np.stack(trains, axis=1)

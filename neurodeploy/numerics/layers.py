@@ -1,0 +1,60 @@
+"""Linear layers on batches, in floats: defined once for evaluation, calibration, lowering and tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def conv2d(
+    x: Floats,
+    weight: Floats,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+) -> Floats:
+    """Cross-correlate images with kernels.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, I, H, W)
+    weight : ndarray, shape (O, I/groups, KH, KW)
+
+    Returns
+    -------
+    ndarray, shape (B, O, H', W')
+    """
+    batch, channels = x.shape[:2]
+    out, per_group, kh, kw = weight.shape
+    x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    extent = (dilation[0] * (kh - 1) + 1, dilation[1] * (kw - 1) + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(2, 3))
+    windows = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+    height, width = windows.shape[2:4]
+    cols = windows.reshape(batch, groups, channels // groups, height, width, kh, kw)
+    kernels = weight.reshape(groups, out // groups, per_group * kh * kw)
+    cols = cols.transpose(1, 0, 3, 4, 2, 5, 6).reshape(groups, batch * height * width, -1)
+    result = np.matmul(cols, kernels.transpose(0, 2, 1))
+    result = result.reshape(groups, batch, height, width, out // groups)
+    return np.ascontiguousarray(result.transpose(1, 0, 4, 2, 3).reshape(batch, out, height, width))
+
+
+def conv1d(x: Floats, weight: Floats, *, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1) -> Floats:
+    """Cross-correlate sequences (B, I, N) with kernels (O, I/groups, K)."""
+    result = conv2d(
+        x[:, :, None], weight[:, :, None], stride=(1, stride), padding=(0, padding), dilation=(1, dilation), groups=groups
+    )
+    return result[:, :, 0]
+
+
+def sum_pool2d(
+    x: Floats, *, kernel_size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int] = (0, 0)
+) -> Floats:
+    """Sum over windows of images (B, C, H, W)."""
+    x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel_size, axis=(2, 3))
+    return np.asarray(windows[:, :, :: stride[0], :: stride[1]].sum(axis=(-2, -1)))
