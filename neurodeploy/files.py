@@ -40,7 +40,9 @@ def write_beside(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> 
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror}; choose another place for the output") from error
+        raise OutputError(
+            f"cannot write '{path}': {error.strerror}; choose another place for the output"
+        ) from error
     beside = Path(name)
     try:
         write(beside)
@@ -71,7 +73,9 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise LoadError(f"'{path}' is not a readable HDF5 file (truncated or another format): {error}") from error
+        raise LoadError(
+            f"'{path}' is not a readable HDF5 file (truncated or another format): {error}"
+        ) from error
     with file:
         _refuse_links(file, str(path))
         yield file
@@ -87,7 +91,9 @@ def _refuse_links(group: h5py.Group, path: str) -> None:
         for name in here:
             link = here.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
-                raise LoadError(f"'{path}': '{here.name}/{name}' is a {type(link).__name__}, which is not followed")
+                raise LoadError(
+                    f"'{path}': '{here.name}/{name}' is a {type(link).__name__}, which is not followed"
+                )
             item = here[name]
             if isinstance(item, h5py.Group):
                 key = h5py.h5o.get_info(item.id).addr

@@ -1,8 +1,8 @@
 """Program: a spiking graph bound to a target, down to the integers and cores of the chip.
 
 The stages of compilation fill it from top to bottom: populations and projections in floats (lowered), then in
-integers (quantised), then cut into blocks (partitioned), then each block on a core (placed). A Program is a value; every pass
-returns a new one.
+integers (quantised), then cut into blocks (partitioned), then each block on a core (placed). A Program is a
+value; every pass returns a new one.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Population:
     compartments : Compartments, optional
         Set by quantisation.
     weight_scale : float
-        Integer weight units (including the exponent) per float weight unit; set by quantisation. The membrane has the same
-        scale, so ``v_float = v_int / weight_scale``.
+        Integer weight units (including the exponent) per float weight unit; set by quantisation. The membrane
+        has the same scale, so ``v_float = v_int / weight_scale``.
     unit : float
         As `Node.unit`.
     """
@@ -107,8 +107,8 @@ class Population:
 class Projection:
     """All synapses from one population to another.
 
-    `weight_exp` and `weight_bits` are set by quantisation: an integer weight is ``mantissa << (6 + weight_exp)`` with
-    `weight_bits` bits including the sign.
+    `weight_exp` and `weight_bits` are set by quantisation: an integer weight is ``mantissa << (6 +
+    weight_exp)`` with `weight_bits` bits including the sign.
     """
 
     source: str
@@ -123,8 +123,9 @@ class Projection:
 class Synapses:
     """The synapses from one source population into one block, laid out as on the chip.
 
-    A spike of source neuron ``i`` arrives on axon ``axon[i]`` with index ``atom[i]``; it adds ``weight[k]`` to compartment
-    ``base[axon] + index[k]`` for every ``k`` in ``row_start[r]:row_start[r + 1]`` with ``r = first_row[axon] + atom[i]``.
+    A spike of source neuron ``i`` arrives on axon ``axon[i]`` with index ``atom[i]``; it adds ``weight[k]``
+    to compartment ``base[axon] + index[k]`` for every ``k`` in ``row_start[r]:row_start[r + 1]`` with ``r =
+    first_row[axon] + atom[i]``.
 
     Parameters
     ----------
@@ -224,7 +225,7 @@ class Program:
         return next(p for p in self.populations if p.name == name)
 
     def blocks_of(self, population: str) -> tuple[int, ...]:
-        """Indices of the blocks that hold a population."""
+        """Return the indices of the blocks that hold a population."""
         return tuple(i for i, block in enumerate(self.blocks) if block.population == population)
 
     @property
@@ -260,7 +261,9 @@ class Program:
 
 
 def out_axon_slots(program: Program, block: int, *, slots: Mapping[str, int]) -> int:
-    """Count the output axon entries of a block: distinct axons per synapse group it feeds, times the entries each takes.
+    """Count the output axon entries of a block.
+
+    These are the distinct axons of each synapse group it feeds, times the entries each axon takes.
 
     Parameters
     ----------

@@ -20,8 +20,8 @@ class Recording:
     Parameters
     ----------
     outputs : ndarray of float64, shape (B, classes)
-        Read-out after the last step, in units of the source model's last layer: mean rate or membrane growth per step
-        times the population's `unit`.
+        Read-out after the last step, in units of the source model's last layer: mean rate or membrane growth
+        per step times the population's `unit`.
     decisions : ndarray of int16, shape (B, T)
         Index of the largest read-out after every step; T is 1 for a backend without time.
     spikes : mapping of str to ndarray of int64, shape (B,)
@@ -61,7 +61,7 @@ class Recording:
     @property
     def predictions(self) -> Longs:
         """Index of the largest output, shape (B,)."""
-        return np.argmax(self.outputs, axis=1)
+        return np.asarray(np.argmax(self.outputs, axis=1), dtype=np.int64)
 
     def accuracy(self, labels: npt.ArrayLike) -> float:
         """Share of samples whose largest output is the label, 0 to 1."""

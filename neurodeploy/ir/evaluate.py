@@ -21,8 +21,8 @@ def evaluate(
 ) -> Floats:
     """Run a graph on a batch in floats.
 
-    A neuron is replaced by its mean response without time: `IF` by the ramp ``max(r dt I / v_threshold, 0)`` (spikes
-    per step), an integrator by its growth per step.
+    A neuron is replaced by its mean response without time: `IF` by the ramp ``max(r dt I / v_threshold, 0)``
+    (spikes per step), an integrator by its growth per step.
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ def evaluate(
     """
     back = [edge for edge in graph.edges if graph.is_back_edge(edge)]
     if back:
-        raise OptionError(f"a recurrent graph ({back[0][0]} -> {back[0][1]}) has no value without time; use backend nengo")
+        loop = f"{back[0][0]} -> {back[0][1]}"
+        raise OptionError(f"a recurrent graph ({loop}) has no value without time; use backend nengo")
     values: dict[str, Floats] = {}
     waiting = {node.name: len(graph.targets(node.name)) for node in graph.nodes}
     result = x
@@ -54,10 +55,8 @@ def evaluate(
         sources = graph.sources(node.name)
         inputs = [values[s] for s in sources]
         total = functools.reduce(np.add, inputs) if inputs else x
-        if logits and isinstance(node.op, ops.Softmax):
-            value = total
-        else:
-            value = apply(node.op, total, dt=graph.dt)
+        skip = logits and isinstance(node.op, ops.Softmax)
+        value = total if skip else apply(node.op, total, dt=graph.dt)
         values[node.name] = value
         if watch is not None:
             watch(node.name, value)
@@ -71,7 +70,7 @@ def evaluate(
 
 
 def channelwise(vector: Floats, ndim: int, axis: int) -> Floats:
-    """Shape a vector so that it broadcasts along one axis of a batch with `ndim` axes (batch axis left out)."""
+    """Shape a vector to broadcast along one axis of a sample with `ndim` axes."""
     shape = [1] * ndim
     shape[axis] = len(vector)
     return vector.reshape(shape)
@@ -118,7 +117,9 @@ def _sum_pool(op: ops.SumPool2d, x: Floats, *, dt: float) -> Floats:
 
 @apply.register
 def _avg_pool(op: ops.AvgPool2d, x: Floats, *, dt: float) -> Floats:
-    return layers.sum_pool2d(x, kernel_size=op.kernel_size, stride=op.stride, padding=op.padding) / np.prod(op.kernel_size)
+    return layers.sum_pool2d(x, kernel_size=op.kernel_size, stride=op.stride, padding=op.padding) / np.prod(
+        op.kernel_size
+    )
 
 
 @apply.register

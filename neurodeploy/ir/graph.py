@@ -1,8 +1,8 @@
 """Graph: the network as a frozen value.
 
-One graph type serves the rate and the spiking form: conversion replaces an activation by a neuron under the same
-name. Nodes are listed in execution order; an edge that points backwards costs one step, so recurrent nets and
-feedback are ordinary.
+One graph type serves the rate and the spiking form: conversion replaces an activation by a neuron under the
+same name. Nodes are listed in execution order; an edge that points backwards costs one step, so recurrent
+nets and feedback are ordinary.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Node:
     layer : str
         The layer's kind there, as ``Conv2D``.
     unit : float
-        What one unit of the output (a rate of one spike per step, or a membrane grown by 1 in one step) stands for in
-        the source model's activation; 1 in rate graphs.
+        What one unit of the output (a rate of one spike per step, or a membrane grown by 1 in one step)
+        stands for in the source model's activation; 1 in rate graphs.
     notes : mapping of str to number or str
         What conversion wants later stages to know, as ``peak_drive``; kept in files.
     """
@@ -142,7 +142,8 @@ class Graph:
         Raises
         ------
         VerifyError
-            If an op does not fit its input; frontends check their own layers first and say so in the user's words.
+            If an op does not fit its input; frontends check their own layers first and say so in the user's
+            words.
         """
         shapes: dict[str, Shape] = {}
         for node in self.nodes:
@@ -156,7 +157,7 @@ class Graph:
         return MappingProxyType(shapes)
 
     def size(self, name: str) -> int:
-        """Number of values a node puts out."""
+        """Return the number of values a node puts out."""
         return int(np.prod(self.shapes[name], dtype=np.int64))
 
     def with_node(self, name: str, **changes: Any) -> Graph:
@@ -173,7 +174,9 @@ class Graph:
                 edges += [(src, edge[1]) for src in before]
             elif edge[1] != name:
                 edges.append(edge)
-        return dataclasses.replace(self, nodes=tuple(n for n in self.nodes if n.name != name), edges=tuple(edges))
+        return dataclasses.replace(
+            self, nodes=tuple(n for n in self.nodes if n.name != name), edges=tuple(edges)
+        )
 
     def with_meta(self, **meta: float | str) -> Graph:
         """Return a graph with more said about where it came from."""
@@ -213,8 +216,8 @@ class Graph:
         have = int(np.prod(array.shape[1:], dtype=np.int64))
         if want != have:
             raise DataError(
-                f"a sample of shape {tuple(array.shape[1:])} has {have} values; the model '{self.name}' takes "
-                f"{want} {tuple(entry.sample_shape)}"
+                f"a sample of shape {tuple(array.shape[1:])} has {have} values; "
+                f"the model '{self.name}' takes {want} {tuple(entry.sample_shape)}"
             )
         array = array.astype(np.float64).reshape((len(array), *entry.sample_shape))
         if not np.isfinite(array).all():

@@ -1,7 +1,7 @@
 """The op vocabulary: NIR's primitives under NIR's names, and the few ops that only rate networks have.
 
-Each op is a frozen value that knows the shape it produces. Shapes carry no batch axis, images are channels-first
-(C, H, W), weights are (O, I). Several edges into one op are summed, as in NIR.
+Each op is a frozen value that knows the shape it produces. Shapes carry no batch axis, images are channels-
+first (C, H, W), weights are (O, I). Several edges into one op are summed, as in NIR.
 
 Time: ops of NIR are continuous. One step lasts ``Graph.dt`` seconds and a spike is 1 for one step, so with
 ``r = 1/dt`` an `IF` adds its weighted input to the membrane at every step (`numerics.neurons` is normative).
@@ -9,6 +9,7 @@ Time: ops of NIR are continuous. One step lasts ``Graph.dt`` seconds and a spike
 
 from __future__ import annotations
 
+# ruff: noqa: D102 - every `out_shape` keeps the contract of `Op.out_shape`
 import dataclasses
 import math
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class Op:
         return shape
 
 
-# --- ends ------------------------------------------------------------------------------------------------------
+# --- ends ---
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ class Output(Op):
     linear: ClassVar[bool] = True
 
 
-# --- linear ----------------------------------------------------------------------------------------------------
+# --- linear ---
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,8 @@ class Conv2d(Op):
         _check_channels(shape, 3, self.weight.shape[1] * self.groups)
         kernel = self.weight.shape[2:]
         sizes = (
-            _windows(shape[1 + i], kernel[i], self.stride[i], self.padding[i], self.dilation[i]) for i in (0, 1)
+            _windows(shape[1 + i], kernel[i], self.stride[i], self.padding[i], self.dilation[i])
+            for i in (0, 1)
         )
         return (self.weight.shape[0], *sizes)
 
@@ -170,7 +172,9 @@ class SumPool2d(Op):
 
     def out_shape(self, shape: Shape) -> Shape:
         _check_channels(shape, 3, None)
-        sizes = (_windows(shape[1 + i], self.kernel_size[i], self.stride[i], self.padding[i], 1) for i in (0, 1))
+        sizes = (
+            _windows(shape[1 + i], self.kernel_size[i], self.stride[i], self.padding[i], 1) for i in (0, 1)
+        )
         return (shape[0], *sizes)
 
 
@@ -202,7 +206,7 @@ class Flatten(Op):
         return (math.prod(shape),)
 
 
-# --- only in rate graphs; conversion removes or rewrites them ------------------------------------------------------
+# --- only in rate graphs; conversion removes or rewrites them ---
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,7 +270,7 @@ class BatchNorm(Op):
         return shape
 
     def scale_shift(self) -> tuple[Array, Array]:
-        """The equivalent ``scale * x + shift``, each of shape (channels,)."""
+        """Return the equivalent ``scale * x + shift``, each of shape (channels,)."""
         scale = self.gamma / np.sqrt(self.variance + self.epsilon)
         return scale, self.beta - self.mean * scale
 
@@ -293,7 +297,7 @@ class Softmax(Op):
     nir: ClassVar[bool] = False
 
 
-# --- neurons ---------------------------------------------------------------------------------------------------
+# --- neurons ---
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ def op_text(op: Op) -> str:
 
 
 def to_text(graph: Graph) -> str:
-    """The whole graph as text: one line per node, in execution order.
+    """Write the whole graph as text: one line per node, in execution order.
 
     Every value that the digest covers is in it, arrays of more than four values by their own digest.
     """

@@ -1,7 +1,7 @@
 """Samples as spike trains: deterministic rates and seeded Poisson trains.
 
-A train depends on the sample's value, the seed and the sample's index only, so a run in chunks or in any order
-sees the same spikes.
+A train depends on the sample's value, the seed and the sample's index only, so a run in chunks or in any
+order sees the same spikes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 CODINGS = ("rate", "poisson", "bias")
-"""How samples enter: host IF neurons under constant current, seeded Poisson trains, or biases of on-chip neurons."""
+"""How samples enter: host IF neurons under constant current, seeded Poisson trains, or biases of on-chip
+neurons."""
 
 
 def rate_spikes(rates: npt.NDArray[np.float64], *, steps: int) -> npt.NDArray[np.bool_]:
@@ -28,8 +29,8 @@ def rate_spikes(rates: npt.NDArray[np.float64], *, steps: int) -> npt.NDArray[np
 
     Notes
     -----
-    Equals stepping `numerics.neurons.step` with threshold 1, reset "subtract" and v = 0 at the start (strict comparison), in closed
-    form: neuron i has spiked ``ceil(t r) - 1`` times after t steps, for r in (0, 1].
+    Equals stepping `numerics.neurons.step` with threshold 1, reset "subtract" and v = 0 at the start (strict
+    comparison), in closed form: neuron i has spiked ``ceil(t r) - 1`` times after t steps, for r in (0, 1].
     """
     r = np.clip(rates, 0.0, 1.0)
     t = np.arange(steps + 1).reshape((-1,) + (1,) * r.ndim)
@@ -37,7 +38,9 @@ def rate_spikes(rates: npt.NDArray[np.float64], *, steps: int) -> npt.NDArray[np
     return np.diff(count, axis=0) > 0.5
 
 
-def poisson_spikes(rates: npt.NDArray[np.float64], *, steps: int, seed: int, first: int) -> npt.NDArray[np.bool_]:
+def poisson_spikes(
+    rates: npt.NDArray[np.float64], *, steps: int, seed: int, first: int
+) -> npt.NDArray[np.bool_]:
     """Bernoulli spike trains with one generator per sample.
 
     Parameters

@@ -11,7 +11,10 @@ Ints = npt.NDArray[np.int32]
 
 
 def wrap(x: npt.NDArray[Any], bits: int) -> Ints:
-    """Wrap to `bits` magnitude bits and a sign, two's complement: the result lies in [-2**bits, 2**bits - 1]."""
+    """Wrap to `bits` magnitude bits and a sign, as two's complement.
+
+    The result lies in ``[-2**bits, 2**bits - 1]``.
+    """
     shift = np.int32(31 - bits)
     return np.asarray((x.astype(np.int32) << shift) >> shift)
 

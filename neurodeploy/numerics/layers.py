@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,7 +34,7 @@ def conv2d(
     out, per_group, kh, kw = weight.shape
     x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
     extent = (dilation[0] * (kh - 1) + 1, dilation[1] * (kw - 1) + 1)
-    windows = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(2, 3))
+    windows = _sliding(x, extent)
     windows = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
     height, width = windows.shape[2:4]
     cols = windows.reshape(batch, groups, channels // groups, height, width, kh, kw)
@@ -43,10 +45,17 @@ def conv2d(
     return np.ascontiguousarray(result.transpose(1, 0, 4, 2, 3).reshape(batch, out, height, width))
 
 
-def conv1d(x: Floats, weight: Floats, *, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1) -> Floats:
+def conv1d(
+    x: Floats, weight: Floats, *, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1
+) -> Floats:
     """Cross-correlate sequences (B, I, N) with kernels (O, I/groups, K)."""
     result = conv2d(
-        x[:, :, None], weight[:, :, None], stride=(1, stride), padding=(0, padding), dilation=(1, dilation), groups=groups
+        x[:, :, None],
+        weight[:, :, None],
+        stride=(1, stride),
+        padding=(0, padding),
+        dilation=(1, dilation),
+        groups=groups,
     )
     return result[:, :, 0]
 
@@ -56,5 +65,11 @@ def sum_pool2d(
 ) -> Floats:
     """Sum over windows of images (B, C, H, W)."""
     x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
-    windows = np.lib.stride_tricks.sliding_window_view(x, kernel_size, axis=(2, 3))
+    windows = _sliding(x, kernel_size)
     return np.asarray(windows[:, :, :: stride[0], :: stride[1]].sum(axis=(-2, -1)))
+
+
+def _sliding(x: Floats, extent: tuple[int, int]) -> Floats:
+    # NumPy 1.26's stubs know one axis only
+    view: Any = np.lib.stride_tricks.sliding_window_view
+    return np.asarray(view(x, extent, axis=(2, 3)))

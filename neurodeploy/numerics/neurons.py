@@ -1,12 +1,13 @@
 """Neuron updates, one step at a time: in floats for every NIR neuron, in integers for Loihi's compartment.
 
-Both first decay, then add, then compare strictly (``v > threshold``). Everything that runs a neuron, in whatever
-backend, takes its arithmetic from here, so simulator, compiler and emulator cannot drift apart.
+Both first decay, then add, then compare strictly (``v > threshold``). Everything that runs a neuron, in
+whatever backend, takes its arithmetic from here, so simulator, compiler and emulator cannot drift apart.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -136,10 +137,16 @@ class Compartments:
     def __len__(self) -> int:
         return len(self.vth)
 
-    def take(self, ids: npt.NDArray[np.integer]) -> Compartments:
+    def take(self, ids: npt.NDArray[Any]) -> Compartments:
         """Return the compartments of some neurons."""
         return Compartments(
-            self.decay_u[ids], self.decay_v[ids], self.vth[ids], self.bias[ids], self.refract[ids], self.vmin, self.vmax
+            self.decay_u[ids],
+            self.decay_v[ids],
+            self.vth[ids],
+            self.bias[ids],
+            self.refract[ids],
+            self.vmin,
+            self.vmax,
         )
 
 
