@@ -1,0 +1,223 @@
+"""What lies between two populations: chains of linear ops, as one sparse matrix and one bias.
+
+Simulators, counters and tests that think in synapses take them from here; the matrix of an op equals what
+`ir.evaluate.apply` does with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.errors import VerifyError
+from neurodeploy.ir import ops
+from neurodeploy.ir.evaluate import apply, channelwise
+from neurodeploy.ir.graph import Graph
+from neurodeploy.ir.ops import Shape
+
+Floats = npt.NDArray[np.float64]
+Longs = npt.NDArray[np.int64]
+Sparse: TypeAlias = Any  # scipy.sparse.csr_array, which has no type information
+
+Chains = tuple[tuple[str, ...], ...]
+"""The linear nodes on each way from one population to another; an empty chain is a direct edge."""
+
+
+def projections(graph: Graph) -> dict[tuple[str, str], Chains]:
+    """Find every pair of populations with nothing but linear ops between them.
+
+    Returns
+    -------
+    dict of (source, target) to Chains
+        In execution order of the target. The `Input` node counts as a source.
+    """
+    return {
+        (source, node.name): chains
+        for node in graph.neurons
+        for source, chains in _arriving(graph, node.name).items()
+    }
+
+
+def _arriving(graph: Graph, name: str) -> dict[str, Chains]:
+    found: dict[str, Chains] = {}
+    stack: list[tuple[str, tuple[str, ...]]] = [(s, ()) for s in reversed(graph.sources(name))]
+    while stack:
+        here, chain = stack.pop()
+        op = graph[here].op
+        if op.stateful or isinstance(op, ops.Input):
+            found[here] = (*found.get(here, ()), chain)
+        elif not op.linear or here in chain:
+            raise VerifyError(f"node '{here}' ({op.kind}) before population '{name}' is not linear")
+        else:
+            stack += [(s, (here, *chain)) for s in reversed(graph.sources(here))]
+    return found
+
+
+def bias(graph: Graph, name: str) -> Floats:
+    """Input of a population in every step while nothing spikes, in the population's shape."""
+    values: dict[str, Floats] = {}
+    between = {n for chains in _arriving(graph, name).values() for chain in chains for n in chain}
+    for node in graph.nodes:
+        if node.name in between:
+            fed = [values[s] for s in graph.sources(node.name) if s in values]
+            zero = np.zeros((1, *graph.shapes[graph.sources(node.name)[0]]))
+            values[node.name] = apply(node.op, functools.reduce(np.add, fed, zero), dt=graph.dt)
+    total = [values[s] for s in graph.sources(name) if s in values]
+    return functools.reduce(np.add, total, np.zeros((1, *graph.shapes[name])))[0]
+
+
+def matrix(graph: Graph, source: str, target: str, chains: Chains) -> Sparse:
+    """Multiply out the chains from one population to another.
+
+    Returns
+    -------
+    scipy.sparse.csr_array of float64, shape (N_target, N_source)
+        Without explicit zeros.
+    """
+    from scipy import sparse
+
+    total = sparse.csr_array((graph.size(target), graph.size(source)))
+    for chain in chains:
+        product = sparse.eye_array(graph.size(source), format="csr")
+        shape = graph.shapes[source]
+        for name in chain:
+            product = op_matrix(graph[name].op, shape) @ product
+            shape = graph.shapes[name]
+        total = total + product
+    total = sparse.csr_array(total)
+    total.eliminate_zeros()
+    total.sort_indices()
+    return total
+
+
+def fan_out(graph: Graph) -> dict[tuple[str, str], Longs]:
+    """Count the synapses of every neuron.
+
+    Returns
+    -------
+    dict of (source, target) to ndarray of int64, shape (N_source,)
+        How many neurons of the target each neuron of the source reaches; from populations only, not from the
+        input.
+    """
+    counts: dict[tuple[str, str], Longs] = {}
+    for (source, target), chains in projections(graph).items():
+        if graph[source].op.stateful:
+            reached = matrix(graph, source, target, chains).indices
+            counts[source, target] = np.bincount(reached, minlength=graph.size(source)).astype(np.int64)
+    return counts
+
+
+@functools.singledispatch
+def op_matrix(op: ops.Op, shape: Shape) -> Sparse:
+    """Write a linear op, without its bias, as a sparse matrix over flattened values."""
+    raise VerifyError(f"{op.kind} is not linear")
+
+
+@op_matrix.register(ops.Output)
+@op_matrix.register(ops.Identity)
+@op_matrix.register(ops.Flatten)
+@op_matrix.register(ops.Reshape)
+def _same(op: ops.Op, shape: Shape) -> Sparse:
+    from scipy import sparse
+
+    return sparse.eye_array(math.prod(shape), format="csr")
+
+
+@op_matrix.register
+def _affine(op: ops.Affine, shape: Shape) -> Sparse:
+    from scipy import sparse
+
+    return sparse.csr_array(sparse.kron(sparse.eye_array(math.prod(shape[:-1])), op.weight))
+
+
+@op_matrix.register
+def _conv2d(op: ops.Conv2d, shape: Shape) -> Sparse:
+    return windows(shape, op.weight, op.stride, op.padding, op.dilation, op.groups)
+
+
+@op_matrix.register
+def _conv1d(op: ops.Conv1d, shape: Shape) -> Sparse:
+    as_image = (shape[0], 1, shape[1])
+    return windows(
+        as_image, op.weight[:, :, None], (1, op.stride), (0, op.padding), (1, op.dilation), op.groups
+    )
+
+
+@op_matrix.register
+def _sum_pool(op: ops.SumPool2d, shape: Shape) -> Sparse:
+    return windows(shape, np.ones((shape[0], 1, *op.kernel_size)), op.stride, op.padding, (1, 1), shape[0])
+
+
+@op_matrix.register
+def _avg_pool(op: ops.AvgPool2d, shape: Shape) -> Sparse:
+    return _sum_pool(op, shape) / math.prod(op.kernel_size)
+
+
+@op_matrix.register
+def _scale(op: ops.Scale, shape: Shape) -> Sparse:
+    from scipy import sparse
+
+    return sparse.diags_array(np.broadcast_to(op.scale, shape).ravel(), format="csr")
+
+
+@op_matrix.register
+def _batch_norm(op: ops.BatchNorm, shape: Shape) -> Sparse:
+    from scipy import sparse
+
+    scale = channelwise(op.scale_shift()[0], len(shape), op.axis)
+    return sparse.diags_array(np.broadcast_to(scale, shape).ravel(), format="csr")
+
+
+@op_matrix.register
+def _transpose(op: ops.Transpose, shape: Shape) -> Sparse:
+    return _gather(_index(shape).transpose(op.axes), math.prod(shape))
+
+
+@op_matrix.register
+def _pad(op: ops.Pad, shape: Shape) -> Sparse:
+    return _gather(np.pad(_index(shape), op.pads, constant_values=-1), math.prod(shape))
+
+
+def windows(
+    shape: Shape,
+    weight: Floats,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> Sparse:
+    """Write a convolution (O, I/groups, KH, KW) of an image (I, H, W) as a sparse matrix."""
+    from scipy import sparse
+
+    out, per_group, kh, kw = weight.shape
+    index: Any = np.pad(_index(shape), ((0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=-1)
+    extent = (dilation[0] * (kh - 1) + 1, dilation[1] * (kw - 1) + 1)
+    seen = np.lib.stride_tricks.sliding_window_view(index, extent, axis=(1, 2))
+    seen = seen[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+    height, width = seen.shape[1:3]
+    # (I, H', W', KH, KW) -> (O, H', W', I/groups, KH, KW): every output channel sees its group's inputs
+    seen = seen.reshape(groups, per_group, height, width, kh, kw).transpose(0, 2, 3, 1, 4, 5)
+    column = np.repeat(seen, out // groups, axis=0).reshape(out, height * width, -1)
+    value = np.broadcast_to(weight.reshape(out, 1, -1), column.shape)
+    row = np.broadcast_to(np.arange(out * height * width).reshape(out, -1, 1), column.shape)
+    inside = column >= 0
+    entries = (value[inside], (row[inside], column[inside]))
+    return sparse.csr_array(entries, shape=(out * height * width, math.prod(shape)))
+
+
+def _index(shape: Shape) -> Longs:
+    return np.arange(math.prod(shape)).reshape(shape)
+
+
+def _gather(index: Longs, n_source: int) -> Sparse:
+    """Make the matrix that picks sources by index; -1 picks none."""
+    from scipy import sparse
+
+    picked = index.ravel()
+    rows = np.flatnonzero(picked >= 0)
+    entries = (np.ones(len(rows)), (rows, picked[rows]))
+    return sparse.csr_array(entries, shape=(len(picked), n_source))
