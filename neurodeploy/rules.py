@@ -1,0 +1,68 @@
+"""The catalogue: every finding we can report, readable from top to bottom.
+
+Families: ND1xx load, ND2xx convert and expressibility, ND3xx capacity, ND4xx precision, ND5xx connectivity,
+ND6xx plasticity, ND7xx run, time, I/O and deploy, ND8xx hardware files, ND9xx our own invariants. A code is
+never used twice.
+"""
+
+from __future__ import annotations
+
+from neurodeploy.diagnostics import Kind, Rule, Severity
+
+ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+WALL, CAPACITY, RANGE, RATE, INFO = Kind.WALL, Kind.CAPACITY, Kind.RANGE, Kind.RATE, Kind.INFO
+
+# --- ND8xx: hardware files ----------------------------------------------------------------------------------
+
+MALFORMED_HARDWARE_FILE = Rule(
+    "ND801", "malformed-hardware-file", ERROR, INFO,
+    "{fault}",
+    why="A limit that is read wrongly refuses good models or lets bad ones through.",
+    remedy="Correct the line; neurodeploy/targets/schema.py lists every key with its type.",
+    example="cores = { value = 'many', src = 'd18:p86', grade = 'documented' }",
+)  # fmt: skip
+UNKNOWN_HARDWARE_KEY = Rule(
+    "ND802", "unknown-hardware-key", ERROR, INFO,
+    "'{name}' is not a key of the hardware schema{hint}",
+    why="A key nobody reads looks like a limit that is checked. So does one without its unit.",
+    remedy="Spell the key as in neurodeploy/targets/schema.py; the unit is part of the name.",
+    example="sram = { value = 65536, ... } instead of sram_bytes",
+)  # fmt: skip
+UNSOURCED_NUMBER = Rule(
+    "ND803", "unsourced-number", ERROR, INFO,
+    "{fault}",
+    why="A number is worth what its source is worth; a finding shows it.",
+    remedy="Write {{ value = ..., src = 'key:place', grade = '...' }} and list the key under [sources].",
+    example="cores = 128",
+)  # fmt: skip
+BOARD_WITHOUT_CHIP = Rule(
+    "ND808", "board-without-chip", ERROR, INFO,
+    "the board's chip '{chip}' has no hardware file",
+    why="A board takes every limit from its chip.",
+    remedy="Put {chip}.toml beside the board's file.",
+    example="[board] chip = 'loihi9'",
+)  # fmt: skip
+SCHEMA_TOO_NEW = Rule(
+    "ND809", "schema-too-new", ERROR, INFO,
+    "the file follows schema {used}; this neurodeploy reads up to {limit}",
+    why="A later schema may give a key another meaning.",
+    remedy="Update neurodeploy, or take the file of this release.",
+    example="schema = 2",
+)  # fmt: skip
+BOARD_LOOSENS_CHIP = Rule(
+    "ND810", "board-loosens-chip", ERROR, INFO,
+    "'{key}' is {used} on the board and {limit} on its chip '{chip}'",
+    why="A board cannot do more than its chips.",
+    remedy="Drop the line, or correct the chip's file.",
+    example="a Kapoho Bay with 200 cores per chip",
+)  # fmt: skip
+UNKNOWN_HARDWARE_WORD = Rule(
+    "ND811", "unknown-hardware-word", ERROR, INFO,
+    "'{key}' is {word}, not one of {words}",
+    why="A misspelt word would switch a check off.",
+    remedy="Use one of the words of neurodeploy/targets/schema.py.",
+    example="kind = 'chipp'",
+)  # fmt: skip
+
+RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}
+"""Every rule by its code."""
