@@ -59,6 +59,47 @@ def write_beside(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> 
     return path
 
 
+def ensure_writable(path: str | os.PathLike[str]) -> Path:
+    """Make sure, before long work, that a file can be written; nothing is left behind.
+
+    Raises
+    ------
+    OutputError
+        If the folder does not exist or cannot be written, or a folder stands in the file's place.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"cannot write '{path}': it is a folder; name a file")
+    _try_folder(path.parent, path)
+    return path
+
+
+def ensure_folder_writable(path: str | os.PathLike[str]) -> Path:
+    """Make sure, before long work, that a folder can be made and written; nothing is left behind.
+
+    Raises
+    ------
+    OutputError
+        If a file stands in its place, or the nearest folder above it cannot be written.
+    """
+    path = Path(path)
+    there = next(p for p in (path, *path.absolute().parents) if p.exists() or p.is_symlink())
+    if not there.is_dir():
+        raise OutputError(f"cannot write folder '{path}': '{there}' is not a folder; choose another place")
+    _try_folder(there, path)
+    return path
+
+
+def _try_folder(folder: Path, path: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write '{path}': {error.strerror}; choose another place for the output"
+        ) from error
+
+
 @contextlib.contextmanager
 def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open an HDF5 file read-only, refusing links that lead out of it or round in it.
