@@ -46,6 +46,10 @@ class Backend(Protocol):
     def needs(self) -> str | None:
         """The extra that brings its packages, None where the core has them."""
 
+    @property
+    def chunk(self) -> int:
+        """Samples per call of a session: always cut alike, and done in a few seconds."""
+
     def open(
         self, model: Graph | Program, *, steps: int, seed: int, input_coding: str, raster: bool
     ) -> Session:
@@ -62,6 +66,8 @@ class Listed:
     takes : {"graph", "program"}
     where : str
         ``module:function``; the function has the signature of `Backend.open`.
+    chunk : int
+        Samples per call of a session: few enough that an interrupted run loses seconds, not minutes.
     needs : str, optional
         The extra that brings its packages.
     """
@@ -69,6 +75,7 @@ class Listed:
     name: str
     takes: Literal["graph", "program"]
     where: str
+    chunk: int
     needs: str | None = None
 
     def open(
@@ -120,11 +127,11 @@ class Listed:
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
-        Listed("loihi-emulator", "program", "neurodeploy.backends.emulator:open_session"),
-        Listed("nengo-loihi", "program", "neurodeploy.backends.nengo_loihi:open_session"),
-        Listed("nengo", "graph", "neurodeploy.backends.nengo:open_session"),
-        Listed("nengo-dl", "graph", "neurodeploy.backends.nengo_dl:open_session", needs="dl"),
-        Listed("rate", "graph", "neurodeploy.backends.rate:open_session"),
+        Listed("loihi-emulator", "program", "neurodeploy.backends.emulator:open_session", 128),
+        Listed("nengo-loihi", "program", "neurodeploy.backends.nengo_loihi:open_session", 4),
+        Listed("nengo", "graph", "neurodeploy.backends.nengo:open_session", 8),
+        Listed("nengo-dl", "graph", "neurodeploy.backends.nengo_dl:open_session", 64, needs="dl"),
+        Listed("rate", "graph", "neurodeploy.backends.rate:open_session", 256),
     )
 }
 """Every backend by the name the command line knows it by."""
