@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from neurodeploy.errors import LoadError, OutputError
 
@@ -101,8 +101,14 @@ def _try_folder(folder: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+def open_hdf5(path: str | os.PathLike[str] | BinaryIO, *, label: str | None = None) -> Iterator[h5py.File]:
     """Open an HDF5 file read-only, refusing links that lead out of it or round in it.
+
+    Parameters
+    ----------
+    path : path-like or binary file
+    label : str, optional
+        What messages call it; the path where none is given.
 
     Raises
     ------
@@ -111,14 +117,15 @@ def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """
     import h5py
 
+    label = str(path) if label is None else label
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise LoadError(
-            f"'{path}' is not a readable HDF5 file (truncated or another format): {error}"
+            f"'{label}' is not a readable HDF5 file (truncated or another format): {error}"
         ) from error
     with file:
-        _refuse_links(file, str(path))
+        _refuse_links(file, label)
         yield file
 
 
