@@ -1,0 +1,292 @@
+"""Graphs in files: `.nd` is one HDF5 file that NIR's own reader opens too.
+
+The group ``/node`` holds the graph as NIR 1.0 lays it out: every parameter in full shape, grouped convolutions
+written out. What NIR has no word for (the order of nodes, the user's layer names, reset, units, notes) is JSON text
+in ``/neurodeploy``, so a file holds numbers and text only. The same graph gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy import files
+from neurodeploy.errors import LoadError, VerifyError
+from neurodeploy.ir import ops
+from neurodeploy.ir.graph import Graph, Node
+from neurodeploy.ir.ops import Op, Shape
+from neurodeploy.ir.verify import verify
+
+if TYPE_CHECKING:
+    import h5py
+
+Floats = npt.NDArray[np.float64]
+Fields = dict[str, Any]
+
+VERSION = 1
+"""Of the layout of ``/neurodeploy``; a file of a later version is refused."""
+NIR_VERSION = "1.0"
+"""Of the layout of ``/node``."""
+FULL_SHAPE = ("r", "tau", "tau_syn", "tau_mem", "v_leak", "v_threshold", "v_reset", "w_in", "scale")
+"""Parameters that NIR wants in the shape of the population."""
+OURS = ("reset", "refractory", "sample_shape", "axes", "groups")
+"""Fields that NIR's primitives lack, or that are written out for it."""
+
+
+# --- one op in NIR's fields --------------------------------------------------------------------------------
+
+
+def to_nir(op: Op, shape: Shape) -> Fields:
+    """Return the fields of an op, named and shaped as in NIR; arrays, integers and text.
+
+    Parameters
+    ----------
+    op : Op
+    shape : tuple of int
+        Of the op's input.
+    """
+    fields: Fields = {"type": op.kind}
+    for spec in dataclasses.fields(op):
+        value = getattr(op, spec.name)
+        if spec.name in FULL_SHAPE:
+            value = np.broadcast_to(value, shape)
+        if spec.name not in OURS:
+            fields[spec.name] = np.array(value) if isinstance(value, tuple) else value
+    if isinstance(op, ops.Conv1d | ops.Conv2d):
+        spatial = np.array(shape[1:]) if isinstance(op, ops.Conv2d) else shape[1]
+        fields |= {"weight": ungroup(op.weight, op.groups), "groups": 1, "input_shape": spatial}
+    if isinstance(op, ops.Flatten):
+        fields |= {"input_type": np.array(shape), "start_dim": 0, "end_dim": -1}
+    return fields
+
+
+def from_nir(fields: Mapping[str, Any]) -> Op:
+    """Return the op that fields named as in NIR describe; fields that the op lacks are ignored.
+
+    Raises
+    ------
+    ValueError
+        If the type is unknown, or a field is missing or of another form.
+    """
+    kind = ops.OPS.get(str(fields["type"]))
+    if kind is None:
+        raise ValueError(f"'{fields['type']}' is not an op here; known are {', '.join(ops.OPS)}")
+    given = {}
+    for spec in dataclasses.fields(kind):
+        if spec.name in fields:
+            try:
+                given[spec.name] = CASTS[str(spec.type)](fields[spec.name])
+            except (TypeError, ValueError, IndexError) as error:
+                raise ValueError(
+                    f"field '{spec.name}' of {kind.__name__} is no {spec.type}: {error}"
+                ) from error
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            raise ValueError(f"field '{spec.name}' of {kind.__name__} is missing")
+    return kind(**given)
+
+
+def _integers(value: Any) -> tuple[int, ...]:
+    return tuple(int(v) for v in np.atleast_1d(value))
+
+
+CASTS: Mapping[str, Callable[[Any], Any]] = {
+    "Array": ops.frozen,
+    "int": int,
+    "float": float,
+    "str": str,
+    "Shape": _integers,
+    "tuple[int, ...]": _integers,
+    "tuple[int, int]": ops.pair,
+    "tuple[tuple[int, int], ...]": lambda rows: tuple(ops.pair(row) for row in rows),
+}
+"""How a field's declared type is made from what a file holds."""
+
+
+def ungroup(weight: Floats, groups: int) -> Floats:
+    """Write a grouped kernel (O, I/groups, ...) out as an ordinary one (O, I, ...), zeros between groups.
+
+    It computes the same, also in readers that take the number of input channels from the kernel alone.
+    """
+    out, per_group = weight.shape[:2]
+    full = np.zeros((groups, out // groups, groups, per_group, *weight.shape[2:]))
+    for g in range(groups):
+        full[g, :, g] = weight[g * (out // groups) : (g + 1) * (out // groups)]
+    return full.reshape(out, groups * per_group, *weight.shape[2:])
+
+
+def regroup(weight: Floats, groups: int) -> Floats:
+    """Undo `ungroup`."""
+    out, into = weight.shape[:2]
+    parts = weight.reshape(groups, out // groups, groups, into // groups, *weight.shape[2:])
+    return np.concatenate([parts[g, :, g] for g in range(groups)])
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+
+def save(graph: Graph, path: str | os.PathLike[str]) -> Path:
+    """Write a graph to one `.nd` file, atomically.
+
+    Parameters
+    ----------
+    graph : Graph
+        In spiking form for a file that NIR's readers open; a rate graph is kept in the same layout, under our
+        op names.
+    path : path-like
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written; nothing is left behind.
+    """
+    return files.write_beside(path, lambda beside: _write(graph, beside))
+
+
+def _write(graph: Graph, path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        _put(file, "version", NIR_VERSION)
+        node = file.create_group("node")
+        _put(node, "type", "NIRGraph")
+        edges = [[_key(src), _key(dst)] for src, dst in graph.edges]
+        _put(node, "edges", np.char.encode(np.array(edges).reshape(-1, 2), "utf-8"))
+        nodes = node.create_group("nodes")
+        for item in graph:
+            group = nodes.create_group(_key(item.name))
+            before = graph.sources(item.name)
+            shape = graph.shapes[before[0]] if before else ()
+            for name, value in to_nir(item.op, shape).items():
+                _put(group, name, value)
+        ours = file.create_group("neurodeploy")
+        _put(ours, "version", VERSION)
+        _put(ours, "graph", json.dumps(_extras(graph), sort_keys=True, ensure_ascii=False))
+
+
+def _put(group: h5py.Group, name: str, value: Any) -> None:
+    """Write one number, text or array, without time stamps."""
+    import h5py
+
+    if isinstance(value, str):
+        data = value.encode("utf-8")
+        dtype = h5py.string_dtype("utf-8", max(len(data), 1))
+        group.create_dataset(name, data=np.array(data, dtype), dtype=dtype, track_times=False)
+        return
+    array = np.asarray(value)
+    if array.dtype.kind == "S":
+        array = array.astype(h5py.string_dtype("utf-8", max(array.dtype.itemsize, 1)))
+    packed = {"compression": "gzip", "shuffle": True} if array.size >= 64 else {}
+    group.create_dataset(name, data=array, track_times=False, **packed)
+
+
+def _key(name: str) -> str:
+    """Return a node's name as HDF5 can hold it: a slash would make a group, a dot is the group itself."""
+    safe = name.replace("%", "%25").replace("/", "%2F")
+    return safe.replace(".", "%2E") if set(safe) == {"."} else safe
+
+
+def _extras(graph: Graph) -> dict[str, Any]:
+    """Return everything NIR's layout does not hold, as JSON values."""
+    nodes = []
+    for node in graph:
+        fields = {f.name: getattr(node.op, f.name) for f in dataclasses.fields(node.op)}
+        nodes.append(
+            {
+                "name": node.name, "origin": node.origin, "layer": node.layer, "unit": node.unit,
+                "notes": dict(node.notes),
+                "shapes": {k: v.shape for k, v in fields.items() if isinstance(v, np.ndarray)},
+                "fields": {k: v for k, v in fields.items() if not isinstance(v, np.ndarray)},
+            }
+        )  # fmt: skip
+    return {"name": graph.name, "dt": graph.dt, "meta": dict(graph.meta), "nodes": nodes}
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+def load(path: str | os.PathLike[str]) -> Graph:
+    """Read a graph from a `.nd` file.
+
+    Raises
+    ------
+    LoadError
+        If the file is not there, is not ours, is of a later version, or is damaged; it names what is missing.
+    """
+    if not Path(path).is_file():
+        raise LoadError(f"there is no file '{path}'")
+    with files.open_hdf5(path) as file:
+        try:
+            graph = _read(file, str(path))
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, LoadError):
+                raise
+            raise LoadError(
+                f"'{path}' is damaged: {type(error).__name__} {error}; convert the model again"
+            ) from error
+    try:
+        return verify(graph)
+    except VerifyError as error:
+        told = str(error).partition(": ")[2]
+        raise LoadError(f"'{path}' holds no legal graph: {told}; convert the model again") from error
+
+
+def _read(file: h5py.File, path: str) -> Graph:
+    if "neurodeploy" not in file:
+        hint = "; it is a NIR file: give it the suffix .nir" if "node" in file else ""
+        raise LoadError(f"'{path}' lacks the group /neurodeploy, so it is no .nd file{hint}")
+    version = int(_take(file, "neurodeploy/version", path))
+    if version > VERSION:
+        raise LoadError(
+            f"'{path}' has layout version {version}; this neurodeploy reads up to {VERSION}, install a later one"
+        )
+    extras = json.loads(_take(file, "neurodeploy/graph", path))
+    nodes = tuple(_read_node(file, extra, path) for extra in extras["nodes"])
+    names = {_key(node.name): node.name for node in nodes}
+    edges = tuple((names[_text(a)], names[_text(b)]) for a, b in _take(file, "node/edges", path))
+    return Graph(nodes, edges, float(extras["dt"]), extras["name"], extras["meta"])
+
+
+def _read_node(file: h5py.File, extra: Mapping[str, Any], path: str) -> Node:
+    where = f"node/nodes/{_key(extra['name'])}"
+    fields: Fields = {"type": _take(file, f"{where}/type", path), **extra["fields"]}
+    for name, shape in extra["shapes"].items():
+        array = np.asarray(_take(file, f"{where}/{name}", path))
+        if name == "weight" and fields.get("groups", 1) > 1:
+            array = regroup(array, fields["groups"])
+        fields[name] = _shrink(array, tuple(shape))
+    try:
+        op = from_nir(fields)
+    except ValueError as error:
+        raise LoadError(f"'{path}', node '{extra['name']}': {error}") from error
+    return Node(extra["name"], op, extra["origin"], extra["layer"], float(extra["unit"]), extra["notes"])
+
+
+def _shrink(array: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:
+    """Undo a broadcast."""
+    array = array[(0,) * (array.ndim - len(shape))]
+    kept = tuple(slice(0, 1) if want == 1 else slice(None) for want in shape)
+    if array[kept].shape != shape:
+        raise ValueError(f"an array of shape {array.shape} was to have shape {shape}")
+    return array[kept]
+
+
+def _take(file: h5py.File, name: str, path: str) -> Any:
+    """Read one dataset; text comes back as str."""
+    import h5py
+
+    item = file.get(name)
+    if not isinstance(item, h5py.Dataset):
+        raise LoadError(f"'{path}' is damaged: /{name} is missing; convert the model again")
+    value = item[()]
+    return _text(value) if isinstance(value, bytes) else value
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8")
