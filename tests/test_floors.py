@@ -48,5 +48,6 @@ def test_help_answers_within_half_a_second():
 
 
 def test_public_names_are_exactly_what_can_be_imported():
-    done = run("-c", "from neurodeploy import *; import neurodeploy; print(set(neurodeploy.__all__) - set(dir()))")
+    code = "from neurodeploy import *; import neurodeploy; print(set(neurodeploy.__all__) - set(dir()))"
+    done = run("-c", code)
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr

@@ -11,7 +11,8 @@ of ``mnist10.pkl``), so the suites run from checkouts at the release tags, below
 The package code in a checkout must be the installed release, file by file; otherwise nothing runs. The suites
 are older than the libraries they meet, so some tests fail by their own code. Each such cause is mended from
 outside, by a pytest plugin made in a temporary folder, and named in the result (MENDED). What still fails is
-named too, with its reason (KNOWN); a failure without one makes this command exit with 1.
+named too, with its reason (KNOWN); a failure without one makes this command exit with 1. A test known
+to fail now and then (FLAKY) is run again when it fails, and named as passed on a second run.
 """
 
 import argparse
@@ -47,6 +48,9 @@ MENDED = {
 }
 KNOWN = {
     "test_nengo_version_check": "asserts that nengo is at most 3.2.0, the newest release when it was written",
+}
+FLAKY = {
+    "test_sequential": "compares float32 outputs to 1e-8; in about one run of ten they differ by 3e-8",
 }
 
 PLUGIN = '''
@@ -133,7 +137,32 @@ def run_suite(source, suite, workers):
         started = time.monotonic()
         subprocess.run(command, cwd=scratch / "suite", env=environment, check=False)
         seconds = round(time.monotonic() - started)
-        return {"suite": suite, "tag": tag, **read_report(report), "seconds": seconds}
+        figures = read_report(report)
+        for name in [short_name(failure["test"]) for failure in figures["failures"]]:
+            if name in FLAKY:
+                subprocess.run([*command, "-k", name], cwd=scratch / "suite", env=environment, check=False)
+                figures = take_second_run(figures, read_report(report), name)
+        return {"suite": suite, "tag": tag, **figures, "seconds": seconds}
+
+
+def short_name(test):
+    """Name of a test function, without module, class and parameters."""
+    return test.split("::")[-1].split("[")[0]
+
+
+def take_second_run(figures, second, name):
+    """Count a test as passed if it passed when run again, and say so."""
+    if second["failed"] or not second["passed"]:
+        return figures
+    left = [failure for failure in figures["failures"] if short_name(failure["test"]) != name]
+    moved = len(figures["failures"]) - len(left)
+    return {
+        **figures,
+        "passed": figures["passed"] + moved,
+        "failed": figures["failed"] - moved,
+        "failures": left,
+        "passed_on_second_run": [*figures["passed_on_second_run"], {"test": name, "reason": FLAKY[name]}],
+    }
 
 
 def read_report(report):
@@ -143,11 +172,11 @@ def read_report(report):
         outcome, message = outcome_of(case)
         counts[outcome] += 1
         if outcome == "failed":
-            name = case.get("name").split("[")[0]
-            where = f"{case.get('classname')}::{case.get('name')}"
-            failures.append({"test": where, "reason": KNOWN.get(name), "message": message})
+            test = f"{case.get('classname')}::{case.get('name')}"
+            failures.append({"test": test, "reason": KNOWN.get(short_name(test)), "message": message})
     outcomes = ("passed", "failed", "skipped", "xfailed")
-    return {**{outcome: counts[outcome] for outcome in outcomes}, "failures": failures}
+    counted = {outcome: counts[outcome] for outcome in outcomes}
+    return {**counted, "failures": failures, "passed_on_second_run": []}
 
 
 def outcome_of(case):
