@@ -34,8 +34,8 @@ def load_keras(source: str | os.PathLike[str] | Any, name: str | None = None) ->
     Parameters
     ----------
     source : path-like or keras.Model
-        A `.keras` or `.h5` file of Keras 2 or 3, or a live model of `keras`, `tf.keras` or `tf_keras`. Nothing in a
-        file is executed and TensorFlow is not imported.
+        A `.keras` or `.h5` file of Keras 2 or 3, or a live model of `keras`, `tf.keras` or `tf_keras`.
+        Nothing in a file is executed and TensorFlow is not imported.
     name : str, optional
         Of the graph; the file's or the model's name where none is given.
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import LoadError, UnsupportedLayer
-from neurodeploy.frontends.keras.layers import (
-    ACTIVATIONS,
-    FINAL,
-    HANDLERS,
-    NORM,
-    REFUSED,
-    View,
-    any_order,
-    as_written,
-    user_order,
-)
+from neurodeploy.frontends.keras.geometry import View, any_order, as_written, user_order
+from neurodeploy.frontends.keras.layers import ACTIVATIONS, FINAL, HANDLERS, NORM, REFUSED
 from neurodeploy.frontends.keras.source import Layer, Source, layers_of, path_of
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph, Node
@@ -55,12 +47,12 @@ def build(source: Source, name: str) -> Graph:
     view = _arrange(nodes, path[-1], view, tuple(range(len(view.shape))))
     nodes.append(Node(_unique(nodes, "output"), ops.Output(view.ours), layer="Output"))
     names = [node.name for node in nodes]
-    edges = tuple(zip(names[:-1], names[1:], strict=True))
+    edges = tuple(itertools.pairwise(names))
     meta = {"framework": source.framework, **({"source": source.file} if source.file else {})}
     return Graph(tuple(nodes), edges, name=name, meta=meta)
 
 
-# --- refusal -------------------------------------------------------------------------------------------------------
+# --- refusal ----------------------------------------------------------------------------------------------
 
 
 def refuse(source: Source, layers: Sequence[Layer]) -> None:
@@ -139,7 +131,7 @@ def activation_of(config: Mapping[str, Any]) -> str:
     return kind.lower() if taken else f"{kind} with {dict(inner)}"
 
 
-# --- building ------------------------------------------------------------------------------------------------------
+# --- building ---------------------------------------------------------------------------------------------
 
 
 def _add(nodes: list[Node], layer: Layer, view: View) -> View:
@@ -178,7 +170,8 @@ def _add_input(nodes: list[Node], layer: Layer) -> View:
         raise LoadError(f"{layer.place}: sparse and ragged inputs are not taken; use a dense one")
     if not sample or any(n is None for n in sample):
         raise LoadError(
-            f"{layer.place}: the input has shape {sample}; build the model with every length fixed: keras.Input(shape)"
+            f"{layer.place}: the input has shape {sample}; build the model with fixed lengths, "
+            "as keras.Input((28, 28, 1))"
         )
     view = as_written(tuple(int(n) for n in sample))
     if np.min(view.shape) < 1:

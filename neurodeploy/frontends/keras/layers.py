@@ -1,111 +1,41 @@
 """One handler per Keras layer, in one table.
 
-A handler is a pure function from the layer and the values' present layout to ops of ours. Keras keeps channels
-last by default, we keep them first; a `View` says which of the user's axes lies where, so that a transposition
-appears only where the order matters (a flatten) and never between convolutions.
-
-To take one more layer: write its function, add its line to `HANDLERS`, test it against Keras.
+A handler is a pure function from the layer and the `View` of its input to ops of ours. To take one more
+layer: write its function, add its line to `HANDLERS`, test it against Keras.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neurodeploy.errors import LoadError
+from neurodeploy.frontends.keras.geometry import (
+    Floats,
+    View,
+    any_order,
+    as_written,
+    channels,
+    conv,
+    flat_order,
+    inside,
+    last_first,
+    normalised,
+    pads_of,
+    several,
+    user_order,
+)
 from neurodeploy.frontends.keras.source import Layer
 from neurodeploy.ir import ops
 from neurodeploy.ir.ops import Op, Shape
-from neurodeploy.numerics.layers import conv2d
 
-Floats = npt.NDArray[np.float64]
 Step = tuple[str, Op]
 """Suffix of the node's name ("" for the layer's main op) and the op."""
-Pads = Sequence[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class View:
-    """How the user's tensor lies in ours.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        The user's shape, without the batch axis.
-    axes : tuple of int
-        Our axes in terms of the user's: ``ours = theirs.transpose(axes)``.
-    """
-
-    shape: Shape
-    axes: tuple[int, ...]
-
-    @property
-    def ours(self) -> Shape:
-        """Our shape."""
-        return tuple(self.shape[a] for a in self.axes)
-
-    def after(self, ours: Shape) -> View:
-        """Return the view of a result that lies the same way."""
-        shape = dict(zip(self.axes, ours, strict=True))
-        return View(tuple(shape[i] for i in range(len(ours))), self.axes)
-
-
-def as_written(shape: Shape) -> View:
-    """View in which both orders agree."""
-    return View(shape, tuple(range(len(shape))))
-
-
-# --- layouts: which order a handler wants on entry -----------------------------------------------------------------
-
-
-def any_order(layer: Layer, view: View) -> tuple[int, ...]:
-    """Take the values as they lie."""
-    return view.axes
-
-
-def user_order(layer: Layer, view: View) -> tuple[int, ...]:
-    """Take the values in the user's order."""
-    return tuple(range(len(view.shape)))
-
-
-def last_first(layer: Layer, view: View) -> tuple[int, ...]:
-    """Take the user's last axis first."""
-    rank = len(view.shape)
-    return (rank - 1, *range(rank - 1))
-
-
-def channels(layer: Layer, view: View) -> tuple[int, ...]:
-    """Take the channel axis first, wherever `data_format` says it is."""
-    first = layer.config.get("data_format", "channels_last") == "channels_first"
-    return user_order(layer, view) if first else last_first(layer, view)
-
-
-def normalised(layer: Layer, view: View) -> tuple[int, ...]:
-    """Take the axis that is normalised first."""
-    axis = layer.config["axis"]
-    (axis,) = axis if isinstance(axis, list | tuple) else (axis,)
-    axis = int(axis) - 1 if axis > 0 else len(view.shape) + int(axis)
-    if axis not in range(len(view.shape)):
-        raise LoadError(
-            f"{layer.place}: axis {layer.config['axis']} is not an axis of its input {view.shape}"
-        )
-    return (axis, *(a for a in range(len(view.shape)) if a != axis))
-
-
-def flat_order(layer: Layer, view: View) -> tuple[int, ...]:
-    """Take the order in which Keras flattens: the user's, but channels last in any case."""
-    rank = len(view.shape)
-    if layer.config.get("data_format") == "channels_first" and rank > 1:
-        return (*range(1, rank), 0)
-    return tuple(range(rank))
-
-
-# --- weights and windows -------------------------------------------------------------------------------------------
+Built = tuple[list[Step], View]
 
 
 def take(layer: Layer, want: Mapping[str, Shape]) -> dict[str, Floats]:
@@ -129,62 +59,6 @@ def take(layer: Layer, want: Mapping[str, Shape]) -> dict[str, Floats]:
             bad = int((~np.isfinite(found[name])).sum())
             raise LoadError(f"{layer.place}: {bad} of {value.size} values of {name} are NaN or infinite")
     return found
-
-
-def several(value: Any, count: int) -> tuple[int, ...]:
-    """Return one positive whole number per spatial axis."""
-    values = tuple(int(v) for v in value) if isinstance(value, list | tuple) else (int(value),) * count
-    if len(values) != count or min(values) < 1:
-        raise ValueError(f"{value} is not {count} positive numbers")
-    return values
-
-
-def pads_of(padding: str, sizes: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Pads:
-    """Return zeros (before, after) per spatial axis, as Keras places them."""
-    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    if padding == "valid":
-        return [(0, 0)] * len(sizes)
-    if padding == "causal":
-        return [(extent - 1, 0) for extent in extents]
-    totals = [max((-(-n // s) - 1) * s + e - n, 0) for n, s, e in zip(sizes, stride, extents, strict=True)]
-    return [(total // 2, total - total // 2) for total in totals]
-
-
-def even_pads(weight: Floats, pads: Pads, dilation: Shape) -> tuple[Floats, Shape, Shape]:
-    """Grow a kernel with zeros so that equal padding on both sides gives the same result.
-
-    Returns
-    -------
-    weight : ndarray, shape (O, I/groups, *kernel)
-    padding, dilation : tuple of int
-    """
-    padding, steps = [], []
-    for axis, ((before, after), step) in enumerate(zip(pads, dilation, strict=True), start=2):
-        grow = abs(after - before)
-        if grow % step:  # write the gaps out as zeros, so that any number of taps can be added
-            wide = np.zeros(
-                (*weight.shape[:axis], step * (weight.shape[axis] - 1) + 1, *weight.shape[axis + 1 :])
-            )
-            wide[(slice(None),) * axis + (slice(None, None, step),)] = weight
-            weight, step = wide, 1
-        taps = (grow // step, 0) if before < after else (0, grow // step)
-        weight = np.pad(weight, [taps if a == axis else (0, 0) for a in range(weight.ndim)])
-        padding.append(max(before, after))
-        steps.append(step)
-    return weight, tuple(padding), tuple(steps)
-
-
-def conv(weight: Floats, bias: Floats, stride: Shape, pads: Pads, dilation: Shape, groups: int) -> Op:
-    """Return a convolution over one or two axes; weight (O, I/groups, *kernel)."""
-    weight, padding, dilation = even_pads(weight, pads, dilation)
-    if len(stride) == 1:
-        return ops.Conv1d(weight, bias, stride[0], padding[0], dilation[0], groups)
-    return ops.Conv2d(weight, bias, ops.pair(stride), ops.pair(padding), ops.pair(dilation), groups)
-
-
-# --- handlers ------------------------------------------------------------------------------------------------------
-
-Built = tuple[list[Step], View]
 
 
 def dense(layer: Layer, view: View) -> Built:
@@ -224,7 +98,7 @@ def convolution(layer: Layer, view: View) -> Built:
 
 
 def batch_norm(layer: Layer, view: View) -> Built:
-    """Moving mean and variance, not the batch's."""
+    """Use the moving mean and variance, not the batch's."""
     size = (view.ours[0],)
     scale = {"gamma": size} if layer.config.get("scale", True) else {}
     centre = {"beta": size} if layer.config.get("center", True) else {}
@@ -237,7 +111,7 @@ def batch_norm(layer: Layer, view: View) -> Built:
 
 
 def average_pooling(layer: Layer, view: View) -> Built:
-    """A mean over windows; with 'same' padding over as many values as lie inside."""
+    """Average over windows; with 'same' padding over the values that lie inside."""
     size, *sizes = view.ours
     count = 1 if layer.kind.endswith("1D") else 2
     pool = several(layer.config["pool_size"], count)
@@ -247,23 +121,13 @@ def average_pooling(layer: Layer, view: View) -> Built:
     pads = pads_of(layer.config["padding"], tuple(sizes), pool, stride, (1,) * count)
     if np.any(pads):
         ones = conv(np.ones((size, 1, *pool)), np.zeros(size), stride, pads, (1,) * count, size)
-        inside = _inside(tuple(sizes), pool, stride, pads)
-        share = ops.Scale(np.broadcast_to(1 / inside, (size, *inside.shape)))
+        counts = inside(tuple(sizes), pool, stride, pads)
+        share = ops.Scale(np.broadcast_to(1 / counts, (size, *counts.shape)))
         return [("", ones), ("share", share)], view.after(share.scale.shape)
     op: Op = ops.AvgPool2d(ops.pair(pool), ops.pair(stride))
     if count == 1:
         op = conv(np.full((size, 1, *pool), 1 / pool[0]), np.zeros(size), stride, pads, (1,), size)
     return [("", op)], view.after(op.out_shape(view.ours))
-
-
-def _inside(sizes: Shape, pool: Shape, stride: Shape, pads: Pads) -> Floats:
-    """Count the values inside each window, padding left out."""
-    lift = (1,) * (2 - len(sizes))
-    image = np.pad(np.ones(sizes), pads).reshape(
-        1, 1, *lift, *(n + b + a for n, (b, a) in zip(sizes, pads, strict=True))
-    )
-    counts = conv2d(image, np.ones((1, 1, *lift, *pool)), stride=ops.pair((*lift, *stride)))[0, 0]
-    return np.asarray(counts if not lift else counts[0])
 
 
 def global_average(layer: Layer, view: View) -> Built:
@@ -330,7 +194,7 @@ def _bias(layer: Layer, size: int) -> dict[str, Shape]:
     return {"bias": (size,)} if layer.config.get("use_bias", True) else {}
 
 
-# --- the table -----------------------------------------------------------------------------------------------------
+# --- the table --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -393,10 +257,10 @@ HANDLERS: dict[str, Handler] = {
     ),
     "GlobalAveragePooling1D": Handler("rewritten", "Conv1d per channel, Flatten", global_average, channels),
     "GlobalAveragePooling2D": Handler("rewritten", "AvgPool2d, Flatten", global_average, channels),
-    "Flatten": Handler("native", "Flatten", flatten, flat_order, note="a Transpose before it keeps Keras' order"),
+    "Flatten": Handler("native", "Flatten", flatten, flat_order, note="a Transpose keeps Keras' order"),
     "Reshape": Handler("native", "Reshape", reshape, user_order),
-    "ZeroPadding1D": Handler("rewritten", "Pad", zero_padding, channels, note="folded into the next convolution"),
-    "ZeroPadding2D": Handler("rewritten", "Pad", zero_padding, channels, note="folded into the next convolution"),
+    "ZeroPadding1D": Handler("rewritten", "Pad", zero_padding, channels, note="folded into the next layer"),
+    "ZeroPadding2D": Handler("rewritten", "Pad", zero_padding, channels, note="folded into the next layer"),
     "Identity": Handler("dropped", "nothing", nothing),
     "Dropout": DROPPED,
     "SpatialDropout1D": DROPPED,

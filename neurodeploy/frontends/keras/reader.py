@@ -75,10 +75,10 @@ def _head(where: Path) -> bytes:
 
 def _what_else(head: bytes, where: Path) -> str:
     """Name a format that is not ours, and the way out."""
-    if (
-        head[:1] == b"\x80"
-        and head[1:2] in b"\x02\x03\x04\x05"
-        or where.suffix in (".pkl", ".pickle", ".joblib")
+    if (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05") or where.suffix in (
+        ".pkl",
+        ".pickle",
+        ".joblib",
     ):
         return f"a pickle, which can run any code when opened and is therefore never opened; {SAVE}"
     if head.lstrip()[:1] in (b"{", b"["):
@@ -88,7 +88,7 @@ def _what_else(head: bytes, where: Path) -> str:
     return f"neither a zip nor an HDF5 file, so not a Keras model (or a damaged one); {SAVE}"
 
 
-# --- zip -----------------------------------------------------------------------------------------------------------
+# --- zip --------------------------------------------------------------------------------------------------
 
 
 def _read_zip(where: Path) -> Source:
@@ -122,8 +122,8 @@ def _check_members(archive: zipfile.ZipFile, where: Path) -> None:
         )
     if any(n.endswith(("data.pkl", ".pkl")) for n in names):
         raise LoadError(
-            f"'{where}' is a PyTorch or joblib archive with a pickle inside, which can run any code when opened and "
-            "is therefore never opened; export the model, or rebuild it in Keras"
+            f"'{where}' is a PyTorch or joblib archive with a pickle inside, which can run any code when "
+            "opened and is therefore never opened; export the model, or rebuild it in Keras"
         )
     if CONFIG not in names or WEIGHTS not in names:
         missing = " and ".join(n for n in (CONFIG, WEIGHTS) if n not in names)
@@ -149,8 +149,9 @@ def _json(data: bytes | str, what: str) -> dict[str, Any]:
 def _grouped_weights(file: h5py.File, source: Source, where: Path) -> dict[str, list[Variable]]:
     """Find each layer's group in the weights of a zip.
 
-    A group holds `vars` with datasets 0, 1, ... in Keras' order. Newer Keras 3 writes the layer's name on `vars`;
-    before that the group is named after the class, numbered among the layers of that class.
+    A group holds `vars` with datasets 0, 1, ... in Keras' order. Newer Keras 3 writes the layer's name on
+    `vars`; before that the group is named after the class, with numbers that rise along the layers of that
+    class (not always by one: Keras 2.12 counts each layer with weights twice).
     """
     groups = _variable_groups(file)
     named = {str(v.attrs["name"]): v for _, v in groups if "name" in v.attrs}
@@ -170,7 +171,10 @@ def _grouped_weights(file: h5py.File, source: Source, where: Path) -> dict[str, 
 
 
 def _variable_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
-    """Groups `layers/<name>/vars`; Keras 2.12 has another first part, and Windows may have written backslashes."""
+    """Find groups `layers/<name>/vars`.
+
+    Keras 2.12 has another first part, and Windows may have written backslashes.
+    """
     import h5py
 
     found: list[tuple[str, h5py.Group]] = []
@@ -200,7 +204,7 @@ def _snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-# --- h5 ------------------------------------------------------------------------------------------------------------
+# --- h5 ---------------------------------------------------------------------------------------------------
 
 
 def _read_h5(where: Path) -> Source:
@@ -249,7 +253,7 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-# --- both ----------------------------------------------------------------------------------------------------------
+# --- both -------------------------------------------------------------------------------------------------
 
 
 def _source(

@@ -101,8 +101,8 @@ def layers_of(source: Source) -> tuple[Layer, ...]:
             f"'{source.label}': the model's configuration is broken ({why}); save it again"
         ) from error
     raise LoadError(
-        f"'{source.label}' is a {source.kind}, a model defined by its own Python code, which is not in the file and "
-        "would not be run; rebuild it with keras.Sequential or keras.Model(inputs, outputs) and save that"
+        f"'{source.label}' is a {source.kind}, a model defined by its own Python code, which is not in the "
+        "file and would not be run; rebuild it with keras.Sequential or keras.Model(inputs, outputs)"
     )
 
 
@@ -134,14 +134,14 @@ def path_of(source: Source, layers: Sequence[Layer]) -> tuple[Layer, ...]:
         here = path[0].inputs[0] if path[0].inputs else ""
     stray = [f"'{layer.name}'" for layer in layers if layer not in path]
     if path[:1] != entries or stray:
-        names = ", ".join(stray) or f"'{end}'"
+        beside = ", ".join(stray) or f"'{end}'"
         raise LoadError(
-            f"'{source.label}' is not one chain of layers from input to output: {names} lies beside it"
+            f"'{source.label}' is not one chain of layers from input to output: {beside} lies beside it"
         )
     return tuple(path)
 
 
-# --- configurations ------------------------------------------------------------------------------------------------
+# --- configurations ---------------------------------------------------------------------------------------
 
 
 def _chain(source: Source) -> Iterator[Layer]:
@@ -192,10 +192,19 @@ def _layer(
     uses: int = 1,
     training: bool = False,
 ) -> Layer:
-    config = entry["config"]
+    config = _plain(entry["config"])
     kind, name = str(entry["class_name"]), str(name or config["name"])
     weights = source.weights.get(name, ())
     return Layer(kind, name, config, inputs, uses, training, _home(entry), weights)
+
+
+def _plain(value: Any) -> Any:
+    """Unwrap the tuples and NumPy numbers that some versions of Keras write as objects."""
+    if isinstance(value, Mapping):
+        if value.get("class_name") in ("__tuple__", "__numpy__"):
+            return _plain(value["config"]["value"] if "config" in value else value["items"])
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _home(entry: Mapping[str, Any]) -> str:
@@ -235,7 +244,7 @@ def _fixes_training(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(_fixes_training(part) for part in value)
 
 
-# --- live objects --------------------------------------------------------------------------------------------------
+# --- live objects -----------------------------------------------------------------------------------------
 
 
 def from_live(model: Any) -> Source:
@@ -253,8 +262,8 @@ def from_live(model: Any) -> Source:
         weights = {layer.name: _variables(layer) for layer in model.layers}
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise LoadError(
-            f"the model '{name}' ({bases[0]}) cannot describe itself ({error}); build it with keras.Sequential or "
-            "keras.Model(inputs, outputs)"
+            f"the model '{name}' ({bases[0]}) cannot describe itself ({error}); build it with "
+            "keras.Sequential or keras.Model(inputs, outputs)"
         ) from error
     known = [base for base in bases if base in (*CHAINS, "Functional")]
     kind = known[0] if known and "layers" in config else bases[0]
