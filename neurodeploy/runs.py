@@ -136,7 +136,7 @@ def save_partial(path: str | os.PathLike[str], key: str, recording: Recording) -
 
     def write(beside: Path) -> None:
         with beside.open("wb") as file:
-            np.savez(file, head=head, **arrays)  # type: ignore[arg-type]
+            np.savez(file, head=head, **arrays)
 
     write_beside(path, write)
 
@@ -162,7 +162,7 @@ def load_partial(path: str | os.PathLike[str], key: str) -> Recording:
         raise DataError(
             f"'{path}' is left from another run (model, data or options differ); run without --resume"
         )
-    groups: dict[str, dict[str, npt.NDArray[Any]]] = {"spikes": {}, "synops": {}, "raster": {}}
+    groups: dict[str, Any] = {"spikes": {}, "synops": {}, "raster": {}}
     for name, value in arrays.items():
         group, _, population = name.partition("/")
         if population:

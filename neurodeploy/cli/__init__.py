@@ -1,0 +1,88 @@
+"""The command line: one subcommand per stage; parse, call, print, exit.
+
+Exit codes: 0 done, 1 findings, 2 could not run, 130 interrupted. Results go to stdout, progress and
+diagnostics to stderr. Nothing but `argparse` is imported before a command is known, so ``--help`` answers
+at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from neurodeploy.cli.parser import make_parser
+from neurodeploy.errors import NeurodeployError
+
+if TYPE_CHECKING:
+    import argparse
+
+DONE, FINDINGS, COULD_NOT_RUN, PIPE_CLOSED, INTERRUPTED = 0, 1, 2, 141, 130
+"""Exit codes; the last two are what a shell reports for SIGPIPE and SIGINT."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Without the program's name; the process's own arguments by default.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    parser = make_parser()
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:  # argparse has printed help, the version, or one message
+        return stop.code if isinstance(stop.code, int) else COULD_NOT_RUN
+    if not hasattr(args, "run"):
+        parser.print_help(sys.stderr)
+        return COULD_NOT_RUN
+    try:
+        code = _call(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone; keep Python from complaining when it flushes at exit.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return code
+
+
+def _call(args: argparse.Namespace) -> int:
+    """Import and run the command, turning every known kind of trouble into one message."""
+    module, function = args.run.split(":")
+    try:
+        return int(getattr(importlib.import_module(module), function)(args))
+    except NeurodeployError as error:
+        return _fail(str(error), args, error)
+    except MemoryError as error:
+        return _fail("not enough memory; lower --steps or --limit, or use a smaller model", args, error)
+    except KeyboardInterrupt as error:
+        print(f"neurodeploy: {str(error) or 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        hint = "see the traceback above" if args.debug else "run again with --debug for the traceback"
+        return _fail(
+            f"this is a bug in neurodeploy, please report it ({type(error).__name__}: {error}); {hint}",
+            args,
+            error,
+        )
+
+
+def _fail(message: str, args: argparse.Namespace, error: BaseException) -> int:
+    if args.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"neurodeploy: {message}", file=sys.stderr)
+    return COULD_NOT_RUN

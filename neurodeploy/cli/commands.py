@@ -1,0 +1,251 @@
+"""The stages as commands: see where the results will go, call `stages`, print, return the exit code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurodeploy import stages
+from neurodeploy.backends.base import backend as backend_named
+from neurodeploy.cli import DONE, FINDINGS, INTERRUPTED
+from neurodeploy.cli.console import note, progress, show_findings
+from neurodeploy.compiler.pipeline import PASSES
+from neurodeploy.data import Samples, read_calibration, read_test
+from neurodeploy.diagnostics import render_all
+from neurodeploy.errors import OptionError
+from neurodeploy.files import ensure_folder_writable, ensure_writable, write_beside
+from neurodeploy.program import Program
+from neurodeploy.reporting import Report, read_report
+from neurodeploy.reporting.text import core_table, layer_table, program_text
+from neurodeploy.runs import Interrupted
+
+if TYPE_CHECKING:
+    from neurodeploy.ir.graph import Graph
+    from neurodeploy.recording import Recording
+
+_CONVERSION = ("calibration", "neuron", "output")
+
+
+def convert(args: argparse.Namespace) -> int:
+    """``neurodeploy convert``: a trained model becomes a spiking network in one file."""
+    ensure_writable(args.out)
+    if Path(args.out).suffix != ".nd":
+        raise OptionError(f"'{args.out}': a spiking network is written as .nd; name it so")
+    graph = stages.load(args.model)
+    if graph.is_spiking:
+        raise OptionError(f"'{args.model}' is a spiking network already; name the trained model")
+    spiking = convert_with(graph, args)
+    stages.save(spiking, args.out)
+    print(layer_table(stages.report(spiking).figures["layers"]))
+    print(f"\n{args.out}: {spiking.name}, {len(spiking.neurons)} populations, digest {spiking.digest()[:16]}")
+    return DONE
+
+
+def check(args: argparse.Namespace) -> int:
+    """``neurodeploy check``: every finding, and used and limit of every resource of every core."""
+    graph = _spiking(args, guess=True)
+    program = stages.compile(
+        graph, args.target, input_coding=args.input_coding, steps=args.steps, after=_printer(args)
+    )
+    report = stages.report(program)
+    if args.format == "json":
+        print(report.to_json(), end="")
+        return FINDINGS if program.errors else DONE
+    found = stages.check(program)
+    print(core_table(report.figures["cores"]))
+    if found:
+        print(f"\n{render_all(found)}")
+    verdict = f"{len(program.errors)} errors" if program.errors else "fits"
+    cores = len(set(program.cores))
+    print(f"\n{graph.name} on {program.target.id}: {verdict}, {cores} cores, {len(found)} findings")
+    return FINDINGS if program.errors else DONE
+
+
+def run(args: argparse.Namespace) -> int:
+    """``neurodeploy run``: samples through a backend; figures to stdout and into files."""
+    for out in filter(None, (args.json, args.outputs)):
+        ensure_writable(out)
+    if args.resume and not args.json:
+        raise OptionError("--resume goes on from the file beside --json; give both")
+    backend = backend_named(args.backend)
+    source_will_do = backend.name == "rate" and not args.calibration
+    graph = stages.load(args.file) if source_will_do else _spiking(args)
+    graph = stages.with_nef(graph, args.nef)
+    data = read_test(args.data, limit=args.limit)
+    model: Graph | Program = graph
+    if backend.takes == "program":
+        program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
+        show_findings(program.diagnostics if not program.errors else ())
+        model = program.raise_for_errors()
+    try:
+        with progress(f"{graph.name} on {backend.name}") as advance:
+            recording = stages.run(
+                model,
+                data.x,
+                backend=backend.name,
+                steps=args.steps,
+                seed=args.seed,
+                input_coding=args.input_coding,
+                divide_by=args.divide_by,
+                progress=advance,
+                partial=partial_beside(args.json) if args.json else None,
+                resume=args.resume,
+            )
+    except Interrupted as stop:
+        return _leave_partial(args, model, data, stop)
+    report = _run_report(model, recording, data)
+    _write_run(args, report, recording)
+    print(report)
+    _print_predictions(recording, data)
+    return DONE
+
+
+def learn(args: argparse.Namespace) -> int:
+    """``neurodeploy learn``: the emulator's learning path adapts the network to labelled samples."""
+    ensure_writable(args.out)
+    graph = _load_spiking(args)
+    data = read_test(args.data, limit=args.limit, labelled=True)
+    with progress(f"{graph.name} learns by {args.rule}") as advance:
+        learned = stages.learn(
+            graph,
+            data.x,
+            np.asarray(data.y),
+            rule=args.rule,
+            target=args.target,
+            input_coding=args.input_coding,
+            steps=args.steps,
+            divide_by=args.divide_by,
+            seed=args.seed,
+            progress=advance,
+        )
+    stages.save(learned, args.out)
+    print(f"{args.out}: {learned.name} after {len(data)} samples, digest {learned.digest()[:16]}")
+    return DONE
+
+
+def deploy(args: argparse.Namespace) -> int:
+    """``neurodeploy deploy``: the bundle for the board's host, and the board itself if it is there."""
+    ensure_folder_writable(args.out)
+    graph = _load_spiking(args)
+    program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
+    bundle = stages.emit(program)
+    bundle.write(args.out)
+    print(f"{args.out}: {len(bundle.files)} files, digest {bundle.digest()[:16]}")
+    if args.board:
+        print(stages.deploy(bundle, args.board))
+    return DONE
+
+
+def report(args: argparse.Namespace) -> int:
+    """``neurodeploy report``: the figures of a run, printed and drawn."""
+    if args.out:
+        ensure_folder_writable(args.out)
+    found = read_report(Path(args.run_json))
+    print(found)
+    if args.out:
+        for path in found.save(Path(args.out)):
+            note(f"wrote {path}")
+    return DONE
+
+
+def _printer(args: argparse.Namespace) -> Callable[[str, Program], None] | None:
+    """Print the program after the pass that was asked for; refuse a pass there is not."""
+    if not args.print_after:
+        return None
+    names = [step.__name__ for step in PASSES]
+    if args.print_after not in names:
+        raise OptionError(f"there is no pass '{args.print_after}'; the passes are {', '.join(names)}")
+
+    def show(name: str, program: Program) -> None:
+        if name == args.print_after:
+            print(f"{program_text(program)}\n")
+
+    return show
+
+
+# --- shared by the commands -----------------------------------------------------------------------------
+
+
+def convert_with(graph: Graph, args: argparse.Namespace) -> Graph:
+    """Convert as the options say; what was not said is left to the conversion."""
+    x = read_calibration(args.calibration) if args.calibration else None
+    if x is None:
+        note(
+            "no --calibration: thresholds are set by random samples between 0 and 1, enough to check a "
+            "layout, and no ground to trust an accuracy"
+        )
+    elif args.divide_by is None and x.dtype == np.uint8:
+        note(f"samples go up to {x.max()} and are not divided; --divide-by 255 if the model was trained so")
+    names = ("neuron", "percentile", "rate", "steps", "divide_by", "output", "seed")
+    told = {name: getattr(args, name, None) for name in names}
+    return stages.convert(graph, calibration=x, **{k: v for k, v in told.items() if v is not None})
+
+
+def partial_beside(path: str) -> Path:
+    """Name of the partial recording of a run that writes this JSON file."""
+    return Path(f"{path}.partial.npz")
+
+
+def _spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
+    """Load a spiking network, or convert a trained model; uncalibrated only where a guess will do."""
+    graph = stages.load(args.file)
+    if not graph.is_spiking:
+        if not args.calibration and not guess:
+            raise OptionError(f"{_convert_first(args)} (or give --calibration here, or use --backend rate)")
+        return convert_with(graph, args)
+    told = [f"--{name}" for name in _CONVERSION if getattr(args, name)]
+    if told:
+        raise OptionError(f"'{args.file}' is converted already; {', '.join(told)} belongs to convert")
+    return graph
+
+
+def _load_spiking(args: argparse.Namespace) -> Graph:
+    graph = stages.load(args.file)
+    if not graph.is_spiking:
+        raise OptionError(_convert_first(args))
+    return graph
+
+
+def _convert_first(args: argparse.Namespace) -> str:
+    return (
+        f"'{args.file}' is a trained model, not a spiking network; convert it: "
+        f"neurodeploy convert {args.file} -o {Path(args.file).stem}.nd --calibration D.npz"
+    )
+
+
+def _run_report(
+    model: Graph | Program, recording: Recording, data: Samples, total: int | None = None
+) -> Report:
+    labels = None if data.y is None else data.y[: len(recording)]
+    return stages.report(model, recording, labels, total=total, facts={"data": data.source})
+
+
+def _write_run(args: argparse.Namespace, report: Report, recording: Recording) -> None:
+    if args.json:
+        write_beside(args.json, lambda path: path.write_text(report.to_json(), encoding="utf-8"))
+    if args.outputs:
+        write_beside(args.outputs, lambda path: _save_outputs(path, recording))
+
+
+def _save_outputs(path: Path, recording: Recording) -> None:
+    with path.open("wb") as file:  # by handle: numpy would add a suffix to a name
+        np.savez(file, outputs=recording.outputs)
+
+
+def _leave_partial(args: argparse.Namespace, model: Graph | Program, data: Samples, stop: Interrupted) -> int:
+    """Write what an interrupted run has, and say how to go on."""
+    if stop.recording is None or not args.json:
+        note(f"{stop}; nothing is kept" + ("" if args.json else " (a run with --json can be resumed)"))
+        return INTERRUPTED
+    _write_run(args, _run_report(model, stop.recording, data, stop.total), stop.recording)
+    note(f"{stop}; {args.json} has their figures, and the same command with --resume goes on")
+    return INTERRUPTED
+
+
+def _print_predictions(recording: Recording, data: Samples) -> None:
+    if data.y is None:
+        print("\npredictions " + " ".join(map(str, recording.predictions.tolist())))

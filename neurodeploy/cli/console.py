@@ -1,0 +1,79 @@
+"""What the command line says while it works: findings and progress, to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from neurodeploy.diagnostics import Diagnostic, render_all
+
+EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal to draw a bar on."""
+
+
+def note(message: str) -> None:
+    """Print one line about a choice that was made for the user."""
+    print(f"neurodeploy: {message}", file=sys.stderr)
+
+
+def show_findings(diagnostics: Sequence[Diagnostic]) -> None:
+    """Print findings, what blocks most first."""
+    if diagnostics:
+        print(render_all(diagnostics), file=sys.stderr)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of (done, total) that draws a bar, or prints a line now and then.
+
+    Parameters
+    ----------
+    what : str
+        Stands before the bar.
+    """
+    if sys.stderr.isatty():
+        with _bar(what) as advance:
+            yield advance
+    else:
+        yield _lines(what)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> Callable[[int, int], None]:
+    start = last = time.monotonic()
+    first: int | None = None
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last, first
+        first = done if first is None else first
+        now = time.monotonic()
+        if now - last < EVERY or done >= total:
+            return
+        last = now
+        rate = (done - first) / (now - start)
+        left = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
+        print(f"neurodeploy: {what}: {done} of {total} samples, {rate:.1f}/s{left}", file=sys.stderr)
+
+    return advance

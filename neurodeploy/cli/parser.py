@@ -1,0 +1,203 @@
+"""What can be typed. Names and options here are fixed: scripts rely on them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import NoReturn
+
+_COMMANDS = "neurodeploy.cli.commands"
+_TABLES = "neurodeploy.cli.tables"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Print one line instead of the whole usage text."""
+        self.exit(2, f"neurodeploy: {message}; see {self.prog} --help\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(
+        prog="neurodeploy",
+        description="Convert a trained network to spikes, compile it for a neuromorphic chip, run it on the "
+        "chip's emulator, bundle it for the board.",
+        epilog="Exit codes: 0 done, 1 findings, 2 could not run.",
+    )
+    parser.add_argument("--version", action=_Version, help="print the version")
+    parser.set_defaults(debug=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _demo(commands)
+    _convert(commands)
+    _check(commands)
+    _run(commands)
+    _learn(commands)
+    _deploy(commands)
+    _report(commands)
+    _lookups(commands)
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, run: str, text: str) -> _Parser:
+    parser: _Parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
+    return parser
+
+
+def _demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(
+        commands, "demo", "neurodeploy.cli.demo:demo", "convert, check and run the embedded digits model"
+    )
+    p.add_argument(
+        "-o", "--output-dir", metavar="DIR", default="neurodeploy-demo", help="picture and figures go here"
+    )
+    p.add_argument("--limit", type=whole(1), metavar="N", help="run only the first N of 360 digits")
+
+
+def _convert(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(commands, "convert", f"{_COMMANDS}:convert", "turn a trained model into a spiking network")
+    p.add_argument("model", metavar="MODEL", help="trained model: .keras, .h5")
+    p.add_argument("-o", dest="out", metavar="OUT.nd", required=True, help="the spiking network goes here")
+    _conversion(p)
+    p.add_argument("--percentile", type=real(above=0.0, most=100.0), metavar="P",
+                   help="activation that shall just reach the peak rate")  # fmt: skip
+    p.add_argument("--rate", type=real(above=0.0, most=1.0), metavar="R",
+                   help="peak rate, in spikes per step")  # fmt: skip
+    p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="draws the calibration samples")
+
+
+def _conversion(p: argparse.ArgumentParser) -> None:
+    """Options of a conversion, wherever one can happen."""
+    p.add_argument("--calibration", metavar="D.npz", help="samples that set the thresholds: x or x_train")
+    p.add_argument("--divide-by", type=real(above=0.0), metavar="V", help="divide samples by this, as 255")
+    p.add_argument("--neuron", metavar="KIND", help="kind of spiking neuron (neurodeploy layers lists them)")
+    p.add_argument("--steps", type=whole(1), metavar="T", help="time steps per sample")
+    p.add_argument(
+        "--output", choices=("membrane", "spikes"), help="what decides: the last membranes or spikes"
+    )
+
+
+def _check(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(commands, "check", f"{_COMMANDS}:check", "compile for a target and print every finding")
+    p.add_argument("file", metavar="FILE", help="spiking network .nd, or a trained model")
+    _targets(p)
+    _conversion(p)
+    p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="draws the calibration samples")
+    p.add_argument("--format", choices=("text", "json"), default="text", help="form of the findings")
+    p.add_argument("--print-after", metavar="PASS", help="print the program after this pass of the compiler")
+
+
+def _targets(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--target", default="loihi1", metavar="NAME", help="chip to compile for (default %(default)s)"
+    )
+    p.add_argument("--input-coding", choices=("rate", "poisson", "bias"), default="rate",
+                   help="how samples enter (default %(default)s)")  # fmt: skip
+
+
+def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(commands, "run", f"{_COMMANDS}:run", "run samples on the emulator or another backend")
+    p.add_argument("file", metavar="FILE", help="spiking network .nd, or a trained model")
+    p.add_argument("--data", metavar="D.npz", required=True, help="x and y, or x_test and y_test")
+    p.add_argument("--backend", default="loihi-emulator", metavar="NAME", help="default %(default)s")
+    _targets(p)
+    _conversion(p)
+    p.add_argument("--limit", type=whole(1), metavar="N", help="only the first N samples")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="of Poisson input and calibration")
+    p.add_argument("--nef", action="append", default=[], metavar="LAYER",
+                   help="build this layer as a NEF ensemble (backend nengo; repeat for more)")  # fmt: skip
+    p.add_argument("--json", metavar="OUT.json", help="write all figures here")
+    p.add_argument("--outputs", metavar="OUT.npz", help="write outputs (samples, classes) here")
+    p.add_argument("--resume", action="store_true", help="go on with the run that Ctrl-C left behind")
+
+
+def _learn(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(
+        commands, "learn", f"{_COMMANDS}:learn", "let the chip adapt the network to labelled samples"
+    )
+    p.add_argument("file", metavar="FILE.nd", help="spiking network")
+    p.add_argument("--data", metavar="D.npz", required=True, help="x and y, or x_test and y_test")
+    p.add_argument("--rule", required=True, metavar="RULE", help="learning rule: pes")
+    p.add_argument("-o", dest="out", metavar="OUT.nd", required=True, help="the adapted network goes here")
+    _targets(p)
+    p.add_argument("--steps", type=whole(1), metavar="T", help="time steps per sample")
+    p.add_argument("--limit", type=whole(1), metavar="N", help="only the first N samples")
+    p.add_argument("--divide-by", type=real(above=0.0), metavar="V", help="divide samples by this, as 255")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="of everything random")
+
+
+def _deploy(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(commands, "deploy", f"{_COMMANDS}:deploy", "write the bundle that the board's host runs")
+    p.add_argument("file", metavar="FILE.nd", help="spiking network")
+    _targets(p)
+    p.add_argument("--board", metavar="NAME", help="run it on this board at once, as kapoho-bay")
+    p.add_argument("--steps", type=whole(1), metavar="T", help="time steps per sample")
+    p.add_argument("-o", dest="out", metavar="BUNDLE_DIR", required=True, help="the bundle goes here")
+
+
+def _report(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(commands, "report", f"{_COMMANDS}:report", "print and draw the figures of a run")
+    p.add_argument("run_json", metavar="RUN.json", help="what run --json wrote")
+    p.add_argument("-o", dest="out", metavar="DIR", help="write report.png, report.json and report.txt here")
+
+
+def _lookups(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(commands, "explain", f"{_TABLES}:explain", "say what a finding means and what helps")
+    p.add_argument("code", metavar="CODE", help="as ND301, or the finding's name")
+    _command(commands, "targets", f"{_TABLES}:targets", "list the chips that can be compiled for")
+    _command(commands, "layers", f"{_TABLES}:layers", "list the layers that are read, and the neurons")
+    _command(
+        commands, "doctor", "neurodeploy.cli.doctor:doctor", "say what is installed and which backends run"
+    )
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> NoReturn:
+        import neurodeploy
+
+        sys.stdout.write(f"neurodeploy {neurodeploy.__version__}\n")
+        parser.exit()
+
+
+class whole:  # noqa: N801 - used like a type
+    """A whole number from `least` up, for argparse."""
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def __call__(self, text: str) -> int:
+        """Read one."""
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+        if value < self.least:
+            raise argparse.ArgumentTypeError(f"{value} is too small, the least is {self.least}")
+        return value
+
+
+class real:  # noqa: N801 - used like a type
+    """A finite number above one bound and not above another, for argparse."""
+
+    def __init__(self, *, above: float, most: float = math.inf) -> None:
+        self.above, self.most = above, most
+
+    def __call__(self, text: str) -> float:
+        """Read one."""
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+        if not math.isfinite(value) or value <= self.above or value > self.most:
+            upper = "" if self.most == math.inf else f" and at most {self.most:g}"
+            raise argparse.ArgumentTypeError(
+                f"{text} is out of range; it must be above {self.above:g}{upper}"
+            )
+        return value

@@ -1,0 +1,30 @@
+"""Lookups: findings, targets, layers."""
+
+from __future__ import annotations
+
+import argparse
+
+from neurodeploy import stages
+from neurodeploy.cli import DONE
+from neurodeploy.reporting.catalogue import finding_text, layer_rows, neuron_rows, target_rows
+from neurodeploy.reporting.text import table
+
+
+def explain(args: argparse.Namespace) -> int:
+    """``neurodeploy explain CODE``: why a finding is one, what helps, an example."""
+    print(finding_text(stages.explain(args.code)))
+    return DONE
+
+
+def targets(args: argparse.Namespace) -> int:
+    """``neurodeploy targets``: every chip and board."""
+    print(table(*target_rows()))
+    return DONE
+
+
+def layers(args: argparse.Namespace) -> int:
+    """``neurodeploy layers``: every layer that is read and what becomes of it, and the neurons."""
+    print(table(*layer_rows()))
+    print()
+    print(table(*neuron_rows()))
+    return DONE

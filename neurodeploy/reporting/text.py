@@ -1,0 +1,139 @@
+"""Figures as aligned text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurodeploy.program import Program
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, markdown: bool = False) -> str:
+    """Align columns; numbers to the right.
+
+    Parameters
+    ----------
+    head : sequence of str
+    rows : iterable of sequence
+        Strings, numbers or None (shown as ``-``).
+    markdown : bool
+        Write it as README shows tables.
+    """
+    body = list(rows)
+    cells = [[cell(value) for value in row] for row in body]
+    right = [
+        bool(body) and all(isinstance(row[i], int | float | None) for row in body) for i in range(len(head))
+    ]
+    width = [max([len(head[i]), *(len(row[i]) for row in cells)]) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        parts = [text.rjust(width[i]) if right[i] else text.ljust(width[i]) for i, text in enumerate(row)]
+        return f"| {' | '.join(parts)} |" if markdown else "  ".join(parts).rstrip()
+
+    rule = ["-" * (w - 1) + (":" if r and markdown else "-") for w, r in zip(width, right, strict=True)]
+    return "\n".join([line(head), line(rule), *(line(row) for row in cells)])
+
+
+def cell(value: Any) -> str:
+    """Write one value as short text: counts whole, fractions to three places."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        if value == 0 or abs(value) >= 1000:
+            return f"{value:,.0f}"
+        return f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def percent(share: float | None) -> str:
+    """Write a share of 1 as per cent with two places."""
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def run_text(figures: Mapping[str, Any]) -> str:
+    """Write a run: the result, a table per layer, the cores, the run card."""
+    parts = [headline(figures)]
+    if figures["layers"]:
+        parts.append(layer_table(figures["layers"]))
+    if figures.get("cores"):
+        parts.append(core_table(figures["cores"]))
+    parts.append(card_text(figures["card"]))
+    return "\n\n".join(parts)
+
+
+def headline(figures: Mapping[str, Any]) -> str:
+    """Say in one line what ran where, and how well."""
+    f = figures
+    where = f["backend"] + (f" for {f['target']}" if f["target"] else "")
+    count = f"{f['samples']:,} samples"
+    if not f["complete"]:
+        count += f" (interrupted, of {f['samples_asked']:,})"
+    result = "no labels, no accuracy" if f["accuracy"] is None else f"accuracy {percent(f['accuracy'])}"
+    steps = f", {f['steps']} steps each" if f["steps"] > 1 else ""
+    return f"{f['card']['model']} on {where}: {result}; {count}{steps}, {f['seconds']:.2f} s"
+
+
+def layer_table(layers: Sequence[Mapping[str, Any]]) -> str:
+    """One row per layer; a column is left out where no row has a value."""
+    columns = {
+        "layer": "layer", "neuron": "neuron", "neurons": "neurons", "synapses": "synapses", "cores": "cores",
+        "spikes_per_sample": "spikes/sample", "mean_rate": "spikes/neuron/step",
+        "synops_per_sample": "synops/sample",
+    }  # fmt: skip
+    kept = [key for key in columns if any(row.get(key) is not None for row in layers)]
+    return table([columns[key] for key in kept], [[row.get(key) for key in kept] for row in layers])
+
+
+def core_table(cores: Sequence[Mapping[str, Any]]) -> str:
+    """Show used and limit of every resource of every core."""
+    names = list(dict.fromkeys(use["resource"] for core in cores for use in core["use"]))
+    rows = []
+    for core in cores:
+        use = {u["resource"]: f"{u['used']:,} / {u['limit']:,}" for u in core["use"]}
+        rows.append([core["core"], core["layer"], core["block"], *(use.get(name) for name in names)])
+    return table(["core", "layer", "block", *names], rows)
+
+
+def card_text(card: Mapping[str, Any]) -> str:
+    """Write the run card; what is not known about silicon comes last and always."""
+    last = "not verified on silicon"
+    known = {k.replace("_", " "): cell_of_card(k, v) for k, v in card.items() if v is not None}
+    known.pop(last, None)
+    width = max(map(len, (*known, last)))
+    lines = [f"  {key.ljust(width)}  {value}" for key, value in known.items()]
+    keys = [last, *[""] * len(card["not_verified_on_silicon"])]
+    lines += [f"  {k.ljust(width)}  {v}" for k, v in zip(keys, card["not_verified_on_silicon"], strict=False)]
+    return "\n".join(["run card", *lines])
+
+
+def cell_of_card(key: str, value: Any) -> str:
+    """Write one value of the run card; a digest by its first digits."""
+    if key.endswith("digest"):
+        return str(value)[:16]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def program_text(program: Program) -> str:
+    """Write a program as it stands between two passes: populations, projections, blocks."""
+    lines = [f"program {program.graph.name} for {program.target.id}"]
+    for p in program.populations:
+        where = "chip" if p.on_chip else "host"
+        shape = "x".join(map(str, p.shape))
+        lines.append(f"  population {p.name} [{shape}] on the {where}, {p.weight_scale:g} units per weight")
+    for q in program.projections:
+        kind, shape = type(q.map).__name__, "x".join(map(str, q.map.weight.shape))
+        formats = (
+            f"{q.weight_bits} bits, exponent {q.weight_exp}" if q.map.weight.dtype.kind == "i" else "float"
+        )
+        lines.append(f"  projection {q.source} -> {q.target}: {kind} {shape}, {formats}")
+    for i, block in enumerate(program.blocks):
+        core = f", core {program.cores[i]}" if program.cores else ""
+        synapses = sum(len(s.weight) for s in block.synapses)
+        axons = sum(s.n_axons for s in block.synapses)
+        lines.append(
+            f"  block {block.name}: {len(block.neurons)} neurons, {axons} axons, {synapses} weights{core}"
+        )
+    return "\n".join(lines)

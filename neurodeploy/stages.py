@@ -1,0 +1,402 @@
+"""The whole pipeline on one page: load, convert, compile, check, run, learn, emit, deploy, report.
+
+Every function takes values and returns a value; only `save`, `deploy` and `Report.save` touch the world. The
+command line calls these and nothing else, so what it does can be done from Python in the same words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy import rules
+from neurodeploy import targets as target_files
+from neurodeploy.backends.base import backend as backend_named
+from neurodeploy.data import as_labels, check_samples, draw
+from neurodeploy.diagnostics import Diagnostic, Rule, in_order
+from neurodeploy.errors import LoadError, OptionError
+from neurodeploy.ir.graph import Graph
+from neurodeploy.program import Program
+from neurodeploy.recording import Recording
+from neurodeploy.reporting import Report
+from neurodeploy.reporting.figures import model_figures, run_figures
+from neurodeploy.runs import Partial, Progress, key_of, run_in_chunks
+
+if TYPE_CHECKING:
+    import nengo
+
+    from neurodeploy.bundle import Bundle
+    from neurodeploy.targets import Target
+
+DEFAULT_BACKEND = "loihi-emulator"
+DEFAULT_TARGET = "loihi1"
+CALIBRATION_SAMPLES = 256
+"""Samples drawn for a conversion."""
+
+
+def load(source: Any, *, name: str | None = None) -> Graph:
+    """Read a network.
+
+    Parameters
+    ----------
+    source : path-like or Keras model
+        A trained model (``.keras``, ``.h5``), a spiking network (``.nd``), or a live Keras model.
+    name : str, optional
+        For reports; the file's stem by default.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    LoadError
+        If the file cannot be read; `UnsupportedLayer` names the layer that stands in the way.
+    """
+    from neurodeploy.frontends import keras
+
+    if not isinstance(source, str | os.PathLike):
+        return keras.from_keras(source, name)
+    path = Path(source)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise LoadError(f"'{path}' {what}; name a model file ({', '.join(SUFFIXES)})")
+    suffix = path.suffix.lower()
+    if suffix == ".nd":
+        from neurodeploy import store
+
+        return store.load(path)
+    if suffix in keras.SUFFIXES:
+        return keras.load_keras(path, name)
+    why = "a pickle, which is never read" if suffix in _PICKLES else "no kind of model file that is read"
+    raise LoadError(f"'{path}' is {why}; {', '.join(SUFFIXES)} are")
+
+
+SUFFIXES = (".keras", ".h5", ".hdf5", ".nd")
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
+
+
+def save(graph: Graph, path: str | os.PathLike[str]) -> Path:
+    """Write a network to one ``.nd`` file, which `nir.read` opens too."""
+    from neurodeploy import store
+
+    return store.save(graph, path)
+
+
+def convert(
+    graph: Graph,
+    *,
+    calibration: npt.ArrayLike | None = None,
+    divide_by: float = 1.0,
+    samples: int = CALIBRATION_SAMPLES,
+    seed: int = 0,
+    **options: Any,
+) -> Graph:
+    """Turn a trained network into a spiking one.
+
+    Parameters
+    ----------
+    graph : Graph
+        In rate form.
+    calibration : array_like, shape (B, ...)
+        Training samples in the user's layout, undivided; they set the thresholds. Without them, random ones
+        between 0 and 1 take their place: enough to lay a network out, not to trust its accuracy.
+    divide_by : float
+        What samples are divided by on their way in; kept with the network.
+    samples : int
+        How many of `calibration` are drawn.
+    seed : int
+        Draws them.
+    **options
+        `neuron`, `percentile`, `rate`, `steps`, `output`, as `conversion.convert` takes them.
+
+    Raises
+    ------
+    ConvertError
+        If a layer has no spiking form; it names the layer.
+    """
+    from neurodeploy.conversion.spiking import convert as convert_graph
+
+    if calibration is None:
+        shape = (samples, *graph.shapes[graph.input.name])
+        x, origin = np.random.default_rng(seed).random(shape), "random samples between 0 and 1"
+    else:
+        given = np.asarray(calibration)
+        check_samples(given, "calibration")
+        x, origin = graph.prepare(draw(given, count=samples, seed=seed)) / divide_by, "samples"
+    spiking = convert_graph(graph, x, seed=seed, **options)
+    return spiking.with_meta(divide_by=float(divide_by), calibration=origin)
+
+
+def target(name: str) -> Target:
+    """Return a chip or board by its id, or from a ``.toml`` file."""
+    return target_files.target(name)
+
+
+def target_names() -> tuple[str, ...]:
+    """List the ids of all targets."""
+    return target_files.names()
+
+
+def compile(
+    graph: Graph,
+    target: str | Target = DEFAULT_TARGET,
+    *,
+    input_coding: str = "rate",
+    weight_bits: int = 8,
+    steps: int | None = None,
+    after: Callable[[str, Program], object] | None = None,
+) -> Program:
+    """Quantise, partition, place and check a spiking network.
+
+    Parameters
+    ----------
+    graph : Graph
+        In spiking form.
+    target : str or Target
+    input_coding : {"rate", "poisson", "bias"}
+    weight_bits : int
+        Most bits of a weight, the sign included.
+    steps : int, optional
+        Length of the runs that membranes have to hold; the conversion's by default.
+    after : callable of (str, Program), optional
+        Called with the name and the result of every pass.
+
+    Returns
+    -------
+    Program
+        With its findings; `Program.raise_for_errors` stops where it does not fit.
+    """
+    from neurodeploy.compiler.pipeline import compile as compile_graph
+
+    return compile_graph(
+        graph, target, input_coding=input_coding, weight_bits=weight_bits, steps=steps, after=after
+    )
+
+
+def check(program: Program) -> tuple[Diagnostic, ...]:
+    """Return every finding about a program, what blocks most first."""
+    return tuple(in_order(program.diagnostics))
+
+
+def to_nengo(
+    graph: Graph, *, sample: npt.ArrayLike | None = None, nef: Iterable[str] = (), seed: int = 0
+) -> nengo.Network:
+    """Build an ordinary `nengo.Network` of ensembles that can be inspected, probed and extended.
+
+    Parameters
+    ----------
+    graph : Graph
+        In spiking form.
+    sample : array_like, optional
+        What enters, in the user's layout and undivided; zeros otherwise.
+    nef : iterable of str
+        Layers to build as NEF ensembles.
+    seed : int
+
+    Returns
+    -------
+    nengo.Network
+        To be simulated with ``dt=graph.dt``.
+    """
+    from neurodeploy.backends.nengo import to_nengo as build
+
+    x = None if sample is None else _entering(graph, np.asarray(sample)[None], None)[0]
+    return build(with_nef(graph, nef), input=x, seed=seed)
+
+
+def with_nef(graph: Graph, layers: Iterable[str]) -> Graph:
+    """Mark layers to be built as NEF ensembles where a network goes to Nengo."""
+    from neurodeploy.backends.nef import with_nef as mark
+
+    return mark(graph, layers)
+
+
+def run(
+    model: Graph | Program,
+    x: npt.ArrayLike,
+    *,
+    backend: str = DEFAULT_BACKEND,
+    target: str | Target = DEFAULT_TARGET,
+    steps: int | None = None,
+    seed: int = 0,
+    input_coding: str | None = None,
+    divide_by: float | None = None,
+    progress: Progress | None = None,
+    partial: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+) -> Recording:
+    """Run samples on a backend.
+
+    Parameters
+    ----------
+    model : Graph or Program
+        A graph is compiled for `target` where the backend takes programs.
+    x : array_like, shape (B, ...)
+        In the user's layout, undivided.
+    backend : str
+    target : str or Target
+    steps : int, optional
+        Per sample; what the conversion chose by default.
+    seed : int
+        Of Poisson input.
+    input_coding : {"rate", "poisson", "bias"}, optional
+        That of the program by default.
+    divide_by : float, optional
+        What the conversion was told by default.
+    progress : callable of (int, int), optional
+        Called with samples done and total.
+    partial : path-like, optional
+        Where an interrupted run leaves what it has.
+    resume : bool
+        Go on from there.
+
+    Raises
+    ------
+    OptionError, DataError
+        If options, model, backend and samples do not fit each other.
+    CompileError
+        If the program has error findings.
+    """
+    chosen = backend_named(backend)
+    graph = model.graph if isinstance(model, Program) else model
+    if not graph.is_spiking and backend != "rate":
+        raise OptionError(
+            f"'{graph.name}' is a rate network, and backend '{backend}' runs spikes; convert it"
+        )
+    length = 1 if backend == "rate" else steps_of(graph, steps)
+    ready = _ready(model, chosen.takes, target, input_coding, length)
+    coding = str(ready.options["input_coding"]) if isinstance(ready, Program) else input_coding or "rate"
+    samples = np.asarray(x)
+    check_samples(samples)
+    _entering(graph, samples[:1], divide_by)
+    kept = None
+    if partial is not None:
+        facts: dict[str, Any] = {"backend": backend, "steps": length, "seed": seed, "coding": coding}
+        key = key_of(samples, model=ready.digest(), divide_by=divide_by, **facts)
+        kept = Partial(Path(partial), key, resume)
+    session = chosen.open(ready, steps=length, seed=seed, input_coding=coding, raster=True)
+    return run_in_chunks(
+        session,
+        samples,
+        prepare=lambda chunk: _entering(graph, chunk, divide_by),
+        size=chosen.chunk,
+        progress=progress,
+        partial=kept,
+    )
+
+
+def _entering(graph: Graph, x: npt.NDArray[Any], divide_by: float | None) -> npt.NDArray[np.float64]:
+    """Bring samples into our layout, divided as told or as the conversion was told."""
+    divisor = float(graph.meta.get("divide_by", 1.0)) if divide_by is None else divide_by
+    return graph.prepare(x) / divisor
+
+
+def steps_of(graph: Graph, steps: int | None) -> int:
+    """Return the steps per sample: as told, or as the conversion chose."""
+    return int(graph.meta.get("steps", 100)) if steps is None else steps
+
+
+def _ready(
+    model: Graph | Program, takes: str, target: str | Target, input_coding: str | None, steps: int
+) -> Graph | Program:
+    """Give the backend what it takes."""
+    if takes == "graph":
+        return model.graph if isinstance(model, Program) else model
+    if isinstance(model, Graph):
+        model = compile(model, target, input_coding=input_coding or "rate", steps=steps)
+    compiled_for = model.options["input_coding"]
+    if input_coding not in (None, compiled_for):
+        raise OptionError(f"input coding is '{input_coding}', the program was compiled for '{compiled_for}'")
+    return model.raise_for_errors()
+
+
+def learn(graph: Graph, x: npt.ArrayLike, y: npt.ArrayLike, *, rule: str = "pes", **options: Any) -> Graph:
+    """Let the chip's emulator adapt a spiking network to labelled samples.
+
+    Parameters
+    ----------
+    graph : Graph
+        In spiking form.
+    x : array_like, shape (B, ...)
+        In the user's layout, undivided.
+    y : array_like, shape (B,)
+        Class indices, or one-hot.
+    rule : str
+        Learning rule.
+
+    Returns
+    -------
+    Graph
+        With the learned weights.
+    """
+    from neurodeploy.backends.learn import learn as adapt
+
+    samples = np.asarray(x)
+    check_samples(samples)
+    return adapt(graph, samples, as_labels(y, len(samples)), rule=rule, **options)
+
+
+def emit(program: Program) -> Bundle:
+    """Make the files that a board's host needs; the same program gives the same bytes."""
+    from neurodeploy.backends.loihi import emit as emit_bundle
+
+    return emit_bundle(program.raise_for_errors())
+
+
+def deploy(bundle: Bundle, board: str) -> Any:
+    """Run a bundle on a board."""
+    from neurodeploy.backends.loihi import deploy as deploy_bundle
+
+    return deploy_bundle(bundle, board)
+
+
+def report(
+    model: Graph | Program,
+    recording: Recording | None = None,
+    labels: npt.ArrayLike | None = None,
+    *,
+    total: int | None = None,
+    facts: Mapping[str, str | float | None] | None = None,
+) -> Report:
+    """Collect the figures of a network, a program or a run.
+
+    Parameters
+    ----------
+    model : Graph or Program
+        What was run; a program also shows its cores and findings.
+    recording : Recording, optional
+    labels : array_like, shape (B,), optional
+        Without them there is no accuracy.
+    total : int, optional
+        Samples that were asked for, if fewer were run.
+    facts : mapping, optional
+        More lines for the run card.
+    """
+    if recording is None:
+        return Report(model_figures(model, facts=facts))
+    known = None if labels is None else as_labels(labels, np.shape(labels)[0])[: len(recording)]
+    return Report(run_figures(model, recording, known, total=total, facts=facts))
+
+
+def explain(code: str) -> Rule:
+    """Return the catalogue entry of a finding, by code or by name.
+
+    Raises
+    ------
+    OptionError
+        If there is none.
+    """
+    found = {rule.name: rule for rule in rules.RULES.values()} | dict(rules.RULES)
+    key = code.upper() if code.upper() in found else code.lower()
+    if key not in found:
+        near = difflib.get_close_matches(key.upper(), rules.RULES, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}" if near else ""
+        raise OptionError(f"there is no finding '{code}'{hint}; README lists them all")
+    return found[key]
