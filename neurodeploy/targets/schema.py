@@ -104,7 +104,7 @@ def _counted(*names: str, unit: str = "") -> dict[str, Field]:
     return {name: Field("count", unit or name.replace("_", " ")) for name in names}
 
 
-COST_MODELS = ("loihi1-nengo", "loihi1-nxtf", "sinabs-kernel", "bytes")
+COST_MODELS = ("loihi1-nengo", "loihi1-nxtf")
 SIGN_MODES = ("mixed", "excitatory", "inhibitory", "per-source", "row-pair")
 OVERFLOW = ("wrap", "saturate", "unobserved")
 MODELS = ("if", "lif", "cuba-lif", "li", "i", "relay", "noise", "izhikevich", "adex", "any", "quantized-relu")
@@ -148,8 +148,6 @@ _CHIP: dict[str, Field] = {
 
 _SYNAPSE: dict[str, Field] = {
     "cost_model": Field("word", "", COST_MODELS),
-    "cost_models": Field("words", "", COST_MODELS),
-    "synapses_per_entry": Field("count", "synapses"),
     "compression": Field("words", "", ("sparse", "runlength", "dense")),
     "destination_groups": Field("count", "groups"),
     "weight_sharing": Field("flag"),
@@ -167,6 +165,14 @@ _SYNAPSE: dict[str, Field] = {
     "index.base_max": Field("count", "compartments"),
     "index.skip_bits": Field("counts", "bits"),
 }
+for _model in COST_MODELS:
+    _SYNAPSE |= {
+        f"cost_models.{_model}.synapses_per_entry": Field("count", "synapses"),
+        f"cost_models.{_model}.entry_head_bits": Field("count", "bits"),
+        f"cost_models.{_model}.spare_word_from_bit": Field("count", "bits"),
+        f"cost_models.{_model}.index_in_dense_head": Field("flag"),
+        f"cost_models.{_model}.rows_together": Field("flag"),
+    }
 for _kind in ("discrete", "pop16", "pop32"):
     _SYNAPSE |= {
         f"axon_kinds.{_kind}.slots": Field("count", "entries"),

@@ -1,0 +1,90 @@
+"""Lowering: a spiking graph becomes populations and the projections between them, still in floats."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.compiler import maps
+from neurodeploy.ir import ops, paths
+from neurodeploy.ir.dynamics import membrane
+from neurodeploy.ir.graph import Graph, Node
+from neurodeploy.numerics.neurons import Membrane
+from neurodeploy.program import Population, Program, Projection
+
+Floats = npt.NDArray[np.float64]
+
+
+def lower(program: Program) -> Program:
+    """Turn every neuron node into a population and every linear way between two of them into a projection.
+
+    Gains are folded into weights and biases, so that a membrane keeps only decays, a threshold and a reset. A
+    current that decays is held at its steady value by a bias, as on a chip, where a bias bypasses the
+    current.
+
+    Parameters
+    ----------
+    program : Program
+        With a spiking graph.
+    """
+    graph = program.graph
+    neurons = {node.name: _population(program, node) for node in graph.neurons}
+    projections = tuple(
+        _projection(graph, source, target, chain)
+        for (source, target), chains in paths.projections(graph).items()
+        if source in neurons
+        for chain in chains
+    )
+    return dataclasses.replace(program, populations=tuple(neurons.values()), projections=projections)
+
+
+def is_encoder(node: Node) -> bool:
+    """Whether a node turns samples into spikes."""
+    return node.notes.get("role") == "encoder"
+
+
+def gain(neuron: Membrane) -> Floats:
+    """Factor from weighted input to the current that a membrane with unit gain would take.
+
+    A leaky variable with unit gain settles where its input is: ``x <- keep x + (1 - keep) input``.
+    """
+    return np.asarray(_unit(neuron.gain_u, neuron.keep_u) * _unit(neuron.gain_v, neuron.keep_v))
+
+
+def _unit(factor: Floats, keep: Floats) -> Floats:
+    return np.asarray(factor / np.where(keep < 1, 1 - keep, 1.0))
+
+
+def _population(program: Program, node: Node) -> Population:
+    graph = program.graph
+    neuron = membrane(node.op, graph.dt)
+    shape = graph.shapes[node.name]
+    encoder = is_encoder(node)
+    bias = paths.bias(graph, node.name) * gain(neuron)
+    bias = bias + _unit(neuron.drift, neuron.keep_v)
+    plain = dataclasses.replace(
+        neuron,
+        gain_u=np.where(neuron.keep_u < 1, 1 - neuron.keep_u, 1.0),
+        gain_v=np.where(neuron.keep_v < 1, 1 - neuron.keep_v, 1.0),
+        drift=np.zeros(()),
+    )
+    return Population(
+        name=node.name,
+        origin=node.origin,
+        shape=shape,
+        membrane=plain,
+        bias=np.zeros(graph.size(node.name)) if encoder else np.broadcast_to(bias, shape).reshape(-1).copy(),
+        on_chip=not encoder or program.options.get("input_coding") == "bias",
+        unit=node.unit,
+        notes={**node.notes, "op": node.op.kind},
+    )
+
+
+def _projection(graph: Graph, source: str, target: str, chain: tuple[str, ...]) -> Projection:
+    map_ = maps.compose(graph, source, target, chain)
+    factor = np.broadcast_to(gain(membrane(graph[target].op, graph.dt)), graph.shapes[target])
+    weighted = [graph[n] for n in chain if isinstance(graph[n].op, ops.Affine | ops.Conv1d | ops.Conv2d)]
+    origin = weighted[-1].origin if weighted else graph[target].origin
+    return Projection(source, target, origin, maps.scale_rows(map_, factor))

@@ -1,0 +1,88 @@
+"""The compiler: a spiking graph and a target in, a program with all its findings out.
+
+`PASSES` is the whole order. Every pass takes a program and returns another; the program is legal between
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from neurodeploy.compiler.lower import lower
+from neurodeploy.compiler.partition import partition
+from neurodeploy.compiler.place import place
+from neurodeploy.compiler.quantize import quantize
+from neurodeploy.compiler.verify import verify
+from neurodeploy.diagnostics import Diagnostic
+from neurodeploy.errors import OptionError
+from neurodeploy.ir.graph import Graph
+from neurodeploy.numerics.coding import CODINGS
+from neurodeploy.program import Program
+from neurodeploy.targets import Target
+from neurodeploy.targets import target as find_target
+
+Pass = Callable[[Program], Program]
+Check = Callable[[Program], Iterator[Diagnostic]]
+
+PASSES: tuple[Pass, ...] = (lower, quantize, partition, place)
+CHECKS: tuple[Check, ...] = ()
+
+
+def compile(
+    graph: Graph,
+    target: Target | str = "loihi1",
+    *,
+    input_coding: str = "rate",
+    weight_bits: int = 8,
+    steps: int | None = None,
+    match: str = "",
+    after: Callable[[str, Program], object] | None = None,
+) -> Program:
+    """Compile a spiking graph for a target.
+
+    Parameters
+    ----------
+    graph : Graph
+        In spiking form.
+    target : Target or str
+    input_coding : {"rate", "poisson", "bias"}
+        How samples enter; with ``bias`` the encoder lies on the chip.
+    weight_bits : int
+        Most bits of a weight, the sign included, 1 to 8.
+    steps : int, optional
+        Length of a run, which bounds the membrane of a read-out; the graph's own by default.
+    match : {"", "nengo-loihi"}
+        Reproduce nengo-loihi's weight rounding, its errors included.
+    after : callable of (str, Program), optional
+        Called with the name and the result of every pass.
+
+    Returns
+    -------
+    Program
+        Its `diagnostics` hold all findings; only `Program.raise_for_errors` raises.
+
+    Raises
+    ------
+    OptionError
+        If the graph is not in spiking form or an option makes no sense.
+    """
+    if not graph.neurons:
+        raise OptionError(f"'{graph.name}' is not in spiking form (no neurons); convert it first")
+    if input_coding not in CODINGS:
+        raise OptionError(f"input coding '{input_coding}' is unknown; choose from {', '.join(CODINGS)}")
+    if not 1 <= weight_bits <= 8:
+        raise OptionError(f"{weight_bits} weight bits; choose 1 to 8")
+    if match not in ("", "nengo-loihi"):
+        raise OptionError(f"there is nothing to match called '{match}'; choose nengo-loihi")
+    found = find_target(target) if isinstance(target, str) else target
+    options: dict[str, float | int | str] = {"input_coding": input_coding, "weight_bits": weight_bits}
+    if steps is not None:
+        options["steps"] = steps
+    if match:
+        options["match"] = match
+    program = Program(graph, found, options=options)
+    for step in PASSES:
+        program = verify(step(program), after=step.__name__)
+        if after is not None:
+            after(step.__name__, program)
+    return program
