@@ -1,8 +1,8 @@
 """What a backend is, the table of them, and the figures every one of them has to make.
 
 A backend opens a *session* on a model; a session runs samples, a chunk at a time. Progress, interruption,
-resuming and joining chunks are the caller's, once for all backends, so a result must not depend on how samples
-are cut into chunks.
+resuming and joining chunks are the caller's, once for all backends, so a result must not depend on how
+samples are cut into chunks.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class Listed:
         Samples per call of a session: few enough that an interrupted run loses seconds, not minutes.
     needs : str, optional
         The extra that brings its packages.
+    nef : bool
+        Whether it can build a layer as a NEF ensemble.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Listed:
     where: str
     chunk: int
     needs: str | None = None
+    nef: bool = False
 
     def open(
         self,
@@ -109,6 +112,7 @@ class Listed:
         """
         if steps < 1:
             raise OptionError(f"steps is {steps}; a run takes at least 1 step")
+        self._check_nef(model)
         module, function = self.where.split(":")
         try:
             start: Callable[..., Session] = getattr(importlib.import_module(module), function)
@@ -123,14 +127,23 @@ class Listed:
                 f"add it with: pip install '{install}'"
             ) from error
 
+    def _check_nef(self, model: Graph | Program) -> None:
+        graph = model if isinstance(model, Graph) else model.graph
+        layers = [node.origin for node in graph if "nef" in node.notes]
+        if layers and not self.nef:
+            able = ", ".join(b.name for b in BACKENDS.values() if isinstance(b, Listed) and b.nef)
+            raise OptionError(
+                f"backend '{self.name}' cannot run layer '{layers[0]}' as a NEF ensemble; choose from {able}"
+            )
+
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
         Listed("loihi-emulator", "program", "neurodeploy.backends.emulator:open_session", 128),
         Listed("nengo-loihi", "program", "neurodeploy.backends.nengo_loihi:open_session", 4),
-        Listed("nengo", "graph", "neurodeploy.backends.nengo:open_session", 8),
-        Listed("nengo-dl", "graph", "neurodeploy.backends.nengo_dl:open_session", 64, needs="dl"),
+        Listed("nengo", "graph", "neurodeploy.backends.nengo:open_session", 8, nef=True),
+        Listed("nengo-dl", "graph", "neurodeploy.backends.nengo_dl:open_session", 64, needs="dl", nef=True),
         Listed("rate", "graph", "neurodeploy.backends.rate:open_session", 256),
     )
 }

@@ -1,4 +1,4 @@
-"""Backend ``rate``: the graph in floats, rates in place of spikes; every other backend is measured against it."""
+"""Backend ``rate``: the graph in floats, rates in place of spikes; what the others are measured against."""
 
 from __future__ import annotations
 

@@ -58,16 +58,36 @@ def _arriving(graph: Graph, name: str) -> dict[str, Chains]:
 
 
 def bias(graph: Graph, name: str) -> Floats:
-    """Input of a population in every step while nothing spikes, in the population's shape."""
-    values: dict[str, Floats] = {}
+    """Input of a population in every step while nothing spikes and the sample is zero, in its shape."""
+    return np.asarray(drive(graph, name, np.zeros((1, *graph.shapes[graph.input.name])))[0])
+
+
+def drive(graph: Graph, name: str, x: Floats) -> Floats:
+    """Input of a population in every step while nothing spikes.
+
+    Parameters
+    ----------
+    graph : Graph
+    name : str
+        Of the population.
+    x : ndarray of float64, shape (B, *input shape)
+
+    Returns
+    -------
+    ndarray of float64, shape (B, *population shape)
+    """
     between = {n for chains in _arriving(graph, name).values() for chain in chains for n in chain}
+    values = {graph.input.name: x}
     for node in graph.nodes:
         if node.name in between:
-            fed = [values[s] for s in graph.sources(node.name) if s in values]
-            zero = np.zeros((1, *graph.shapes[graph.sources(node.name)[0]]))
-            values[node.name] = apply(node.op, functools.reduce(np.add, fed, zero), dt=graph.dt)
-    total = [values[s] for s in graph.sources(name) if s in values]
-    return functools.reduce(np.add, total, np.zeros((1, *graph.shapes[name])))[0]
+            values[node.name] = apply(node.op, _sum_known(graph, node.name, values), dt=graph.dt)
+    return _sum_known(graph, name, values)
+
+
+def _sum_known(graph: Graph, name: str, values: dict[str, Floats]) -> Floats:
+    known = [values[s] for s in graph.sources(name) if s in values]
+    batch = len(values[graph.input.name])
+    return functools.reduce(np.add, known, np.zeros((batch, *graph.shapes[graph.sources(name)[0]])))
 
 
 def matrix(graph: Graph, source: str, target: str, chains: Chains) -> Sparse:
@@ -82,7 +102,7 @@ def matrix(graph: Graph, source: str, target: str, chains: Chains) -> Sparse:
 
     total = sparse.csr_array((graph.size(target), graph.size(source)))
     for chain in chains:
-        product = sparse.eye_array(graph.size(source), format="csr")
+        product = identity(graph.size(source))
         shape = graph.shapes[source]
         for name in chain:
             product = op_matrix(graph[name].op, shape) @ product
@@ -122,16 +142,14 @@ def op_matrix(op: ops.Op, shape: Shape) -> Sparse:
 @op_matrix.register(ops.Flatten)
 @op_matrix.register(ops.Reshape)
 def _same(op: ops.Op, shape: Shape) -> Sparse:
-    from scipy import sparse
-
-    return sparse.eye_array(math.prod(shape), format="csr")
+    return identity(math.prod(shape))
 
 
 @op_matrix.register
 def _affine(op: ops.Affine, shape: Shape) -> Sparse:
     from scipy import sparse
 
-    return sparse.csr_array(sparse.kron(sparse.eye_array(math.prod(shape[:-1])), op.weight))
+    return sparse.csr_array(sparse.kron(identity(math.prod(shape[:-1])), op.weight))
 
 
 @op_matrix.register
@@ -159,17 +177,13 @@ def _avg_pool(op: ops.AvgPool2d, shape: Shape) -> Sparse:
 
 @op_matrix.register
 def _scale(op: ops.Scale, shape: Shape) -> Sparse:
-    from scipy import sparse
-
-    return sparse.diags_array(np.broadcast_to(op.scale, shape).ravel(), format="csr")
+    return diagonal(np.broadcast_to(op.scale, shape).ravel())
 
 
 @op_matrix.register
 def _batch_norm(op: ops.BatchNorm, shape: Shape) -> Sparse:
-    from scipy import sparse
-
     scale = channelwise(op.scale_shift()[0], len(shape), op.axis)
-    return sparse.diags_array(np.broadcast_to(scale, shape).ravel(), format="csr")
+    return diagonal(np.broadcast_to(scale, shape).ravel())
 
 
 @op_matrix.register
@@ -194,9 +208,10 @@ def windows(
     from scipy import sparse
 
     out, per_group, kh, kw = weight.shape
-    index: Any = np.pad(_index(shape), ((0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=-1)
+    index = np.pad(_index(shape), ((0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=-1)
     extent = (dilation[0] * (kh - 1) + 1, dilation[1] * (kw - 1) + 1)
-    seen = np.lib.stride_tricks.sliding_window_view(index, extent, axis=(1, 2))
+    view: Any = np.lib.stride_tricks.sliding_window_view  # NumPy 1.26's stubs know one axis only
+    seen = view(index, extent, axis=(1, 2))
     seen = seen[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
     height, width = seen.shape[1:3]
     # (I, H', W', KH, KW) -> (O, H', W', I/groups, KH, KW): every output channel sees its group's inputs
@@ -207,6 +222,18 @@ def windows(
     inside = column >= 0
     entries = (value[inside], (row[inside], column[inside]))
     return sparse.csr_array(entries, shape=(out * height * width, math.prod(shape)))
+
+
+def identity(size: int) -> Sparse:
+    """Make the matrix that changes nothing."""
+    return diagonal(np.ones(size))
+
+
+def diagonal(values: Floats) -> Sparse:
+    """Make the matrix that scales each value."""
+    from scipy import sparse
+
+    return sparse.csr_array(sparse.diags(values))
 
 
 def _index(shape: Shape) -> Longs:

@@ -34,8 +34,15 @@ def rate_spikes(rates: npt.NDArray[np.float64], *, steps: int) -> npt.NDArray[np
     """
     r = np.clip(rates, 0.0, 1.0)
     t = np.arange(steps + 1).reshape((-1,) + (1,) * r.ndim)
-    count = np.maximum(np.ceil(t * r - 1e-9) - 1, 0)
-    return np.diff(count, axis=0) > 0.5
+    return np.diff(spikes_by(t * r), axis=0) > 0.5
+
+
+def spikes_by(charge: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Spikes sent by the time a neuron of `rate_spikes` has taken up a charge, in thresholds.
+
+    A charge within 1e-9 of a threshold counts as on it (no spike yet), so rounding in the sum does not matter.
+    """
+    return np.maximum(np.ceil(charge - 1e-9) - 1, 0)
 
 
 def poisson_spikes(
