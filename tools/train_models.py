@@ -96,6 +96,31 @@ def digits_cnn(keras: Any) -> Any:
     )
 
 
+def mnist_cnn(keras: Any) -> Any:
+    """Build three strided convolutions with batch norm, 4880 hidden neurons."""
+    layers = keras.layers
+
+    def block(filters: int, stride: int, number: int) -> list[Any]:
+        return [
+            layers.Conv2D(filters, 3, strides=stride, use_bias=False, name=f"conv{number}"),
+            layers.BatchNormalization(name=f"norm{number}"),
+            layers.ReLU(name=f"relu{number}"),
+        ]
+
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1), name="pixels"),
+            *block(16, 2, 1),
+            *block(32, 2, 2),
+            *block(64, 1, 3),
+            layers.Flatten(name="flat"),
+            layers.Dropout(0.3, name="drop"),
+            layers.Dense(10, activation="softmax", name="digit"),
+        ],
+        name="mnist_cnn",
+    )
+
+
 def digits_data(flat: bool) -> Callable[[argparse.Namespace], Data]:
     """Return the digits, as vectors or as images with a channel axis."""
 
@@ -113,6 +138,25 @@ def digits_data(flat: bool) -> Callable[[argparse.Namespace], Data]:
         )
 
     return load
+
+
+def mnist_data(options: argparse.Namespace) -> Data:
+    """Return MNIST from the file that the command line names, or from Keras' own loader."""
+    if options.mnist:
+        with np.load(options.mnist, allow_pickle=False) as arrays:
+            x_train, y_train, x_test, y_test = (arrays[k] for k in ("x_train", "y_train", "x_test", "y_test"))
+    else:
+        import keras
+
+        (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+    return Data(
+        x_train[..., None].astype(np.float32) / 255,
+        y_train.astype(np.int64),
+        x_test[..., None].astype(np.float32) / 255,
+        y_test.astype(np.int64),
+        "MNIST (LeCun, Cortes, Burges), 28x28 grey values 0 to 255 divided by 255: 60000 training images, "
+        "accuracy on the 10000 test images.",
+    )
 
 
 def shifted(x: np.ndarray, rng: np.random.Generator, most: int) -> np.ndarray:
@@ -223,6 +267,12 @@ RECIPES = {
         "A small convolutional network for 8x8 handwritten digits: batch norm (folded when converted), "
         "average pooling, 1536 hidden neurons. The model of `neurodeploy demo`.",
         "python tools/train_models.py digits_cnn",
+    ),
+    "mnist_cnn": Recipe(
+        mnist_cnn, mnist_data, 8, 128, 1,
+        "A convolutional network for 28x28 handwritten digits: strides in place of pooling, batch norm "
+        "(folded when converted), 4880 hidden neurons.",
+        "python tools/train_models.py mnist_cnn --mnist mnist.npz",
     ),
 }  # fmt: skip
 
