@@ -40,7 +40,7 @@ def rate_spikes(rates: npt.NDArray[np.float64], *, steps: int) -> npt.NDArray[np
 def spikes_by(charge: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Spikes sent by the time a neuron of `rate_spikes` has taken up a charge, in thresholds.
 
-    A charge within 1e-9 of a threshold counts as on it (no spike yet), so rounding in the sum does not matter.
+    A charge within 1e-9 of a threshold counts as on it (no spike yet), so rounding in a sum does not matter.
     """
     return np.maximum(np.ceil(charge - 1e-9) - 1, 0)
 
