@@ -12,6 +12,7 @@ import numpy as np
 
 from neurodeploy.backends import run_on_host
 from neurodeploy.backends.adapter import nengo_loihi_module
+from neurodeploy.compiler.cost import is_dense
 from neurodeploy.errors import OptionError
 from neurodeploy.ir import ops, paths
 from neurodeploy.ir.graph import Graph
@@ -74,7 +75,7 @@ def image_of(program: Program) -> run_on_host.Image:
         "target": program.target.id,
         "digest": program.digest(),
         "input_coding": str(program.options.get("input_coding", "rate")),
-        "steps": int(float(graph.meta.get("steps", 100))),
+        "steps": int(program.options.get("steps") or graph.meta.get("steps") or 100),
         "output": out.name,
         "output_spikes": bool(node.op.spiking),
         "output_settles": isinstance(node.op, ops.LI),
@@ -150,5 +151,5 @@ def _synapses(s: Synapses) -> run_on_host.Image:
         "axon_kind": s.axon_kind,
         "weight_exp": int(s.weight_exp),
         "weight_bits": int(s.weight_bits),
-        "compression": DENSE if s.axon_kind == "discrete" else SPARSE,
+        "compression": DENSE if is_dense(s) else SPARSE,
     }

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 import time
+import traceback
 import warnings
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -26,14 +27,9 @@ Image = Dict[str, Any]
 """A compiled network as nested dicts and lists of arrays, numbers and text: what ``program.h5`` holds."""
 
 FORMAT = "neurodeploy program 1"
-BOARDS = {
-    "emulator": (0, ""),
-    "kapoho-bay": (2, "KAPOHOBAY"),
-    "nahuku-8": (8, "SLURM"),
-    "nahuku-32": (32, "SLURM"),
-}
-"""Chips, and the environment variable by which NxSDK is told how the board is reached."""
-CORES_PER_CHIP = 128
+EMULATOR = "emulator"
+REACHED_BY = {"kapoho-bay": "KAPOHOBAY"}
+"""Environment variable that tells NxSDK how a board is reached; ``SLURM`` for all others."""
 WEIGHT_BITS = (0, 1, 2, 3, 4, 5, 6, 8)
 """Width of a weight by the code of its register."""
 POP_TYPES = {"discrete": 0, "pop16": 16, "pop32": 32}
@@ -236,8 +232,13 @@ def open_emulator(model: Any) -> Any:
     return emulator.EmulatorInterface(model, seed=0)
 
 
-def allocate(image: Image, model: Any, chips: int) -> Any:
-    """Put every block on the core that compilation chose.
+def chips_used(image: Image) -> int:
+    """Count the chips that hold at least one block."""
+    return len({data["core"] // image["cores_per_chip"] for data in image["blocks"]})
+
+
+def allocate(image: Image, model: Any) -> Any:
+    """Put every block on the chip, and in the order of cores, that compilation chose.
 
     Returns
     -------
@@ -248,22 +249,18 @@ def allocate(image: Image, model: Any, chips: int) -> Any:
     board, give = objects.Board(), allocators.Allocator()
     for source in model.inputs:
         give.input_to_board(source, board)
-    placed = sorted(zip((data["core"] for data in image["blocks"]), range(len(model.blocks))))
-    needed = len({core // CORES_PER_CHIP for core, _ in placed})
-    if needed > chips:
-        raise HostError(f"the program fills {needed} chips; this board has {chips}")
-    blocks, last = list(model.blocks), -1
-    for core, index in placed:
-        if core // CORES_PER_CHIP != last:
+    last = -1
+    for data, block in sorted(zip(image["blocks"], model.blocks), key=lambda pair: int(pair[0]["core"])):
+        if data["core"] // image["cores_per_chip"] != last:
             board.new_chip()
-            last = core // CORES_PER_CHIP
-        give.block_to_new_core(blocks[index], board.chips[-1])
+            last = data["core"] // image["cores_per_chip"]
+        give.block_to_new_core(block, board.chips[-1])
     board.probes.extend(model.probes)
     return board
 
 
-def open_board(image: Image, model: Any, chips: int) -> Any:
-    """Build the board, boot it and return nengo-loihi's interface to it.
+def open_board(image: Image, model: Any, board: str) -> Any:
+    """Build the board and return nengo-loihi's interface to it, which boots it when it is entered.
 
     The input spikes of the whole run are handed over before the start, so no code of ours runs on the board's
     embedded processors.
@@ -273,8 +270,8 @@ def open_board(image: Image, model: Any, chips: int) -> Any:
         model,
         use_snips=False,
         seed=0,
-        n_chips=chips,
-        allocator=lambda model, n_chips: allocate(image, model, n_chips),
+        n_chips=image["boards"][board],
+        allocator=lambda model, n_chips: allocate(image, model),
     )
 
 
@@ -282,7 +279,7 @@ def run(
     image: Image,
     samples: Any,
     steps: int,
-    board: str = "emulator",
+    board: str = EMULATOR,
     seed: int = 0,
     told: Optional[Callable[[int], Any]] = None,
 ) -> Any:
@@ -296,24 +293,22 @@ def run(
     samples : ndarray, shape (B, ...)
     steps : int
     board : str
-        One of `BOARDS`.
+        A board, or the emulator.
     told : callable of int, optional
         Called with the number of samples done.
 
     Returns
     -------
     ndarray of float64, shape (B, classes)
-        As the emulator backend of neurodeploy gives them.
+        As neurodeploy's emulator backends give them.
     """
-    model, chips = build(image), BOARDS[board][0]
-    currents = drive(image, samples)
-    outputs = []
-    for i, current in enumerate(currents):
+    model, outputs = build(image), []
+    for i, current in enumerate(drive(image, samples)):
         enter(image, model, current, steps, (seed, i))
-        with open_board(image, model, chips) if chips else open_emulator(model) as chip:
+        with open_emulator(model) if board == EMULATOR else open_board(image, model, board) as chip:
             chip.run_steps(steps)
-            read = chip.collect_probe_output(model.probes[0])
-        outputs.append(_read_out(image, np.asarray(read)[-steps:]))
+            read = np.asarray(chip.collect_probe_output(model.probes[0]))
+        outputs.append(_read_out(image, read[-steps:]))
         if told is not None:
             told(i + 1)
     return np.array(outputs)
@@ -331,8 +326,8 @@ def _read_out(image: Image, read: Any) -> Any:
 # --- the file and the command line --------------------------------------------------------------------
 
 
-def read_image(path: str) -> Image:
-    """Read ``program.h5``."""
+def read_image(file: Any, label: str = "program.h5") -> Image:
+    """Read ``program.h5`` from a path or an open binary file."""
     import h5py
 
     def load(item: Any) -> Any:
@@ -349,12 +344,12 @@ def read_image(path: str) -> Image:
         return values
 
     try:
-        with h5py.File(path, "r") as file:
-            image: Image = load(file)
+        with h5py.File(file, "r") as opened:
+            image: Image = load(opened)
     except OSError as error:
-        raise HostError(f"'{path}' cannot be read: {error}") from error
+        raise HostError(f"'{label}' cannot be read: {error}") from error
     if image.get("format") != FORMAT:
-        raise HostError(f"'{path}' is not a program of this version of neurodeploy")
+        raise HostError(f"'{label}' is not a program of this version of neurodeploy")
     return image
 
 
@@ -368,17 +363,28 @@ def check_bundle(folder: str) -> None:
                 raise HostError(f"'{name}' is not as it was emitted; copy the bundle again")
 
 
-def prepare_board(board: str) -> None:
+def prepare_board(image: Image, board: str) -> None:
     """Check what the board needs on this machine, before any work."""
-    chips, variable = BOARDS[board]
-    if not chips:
+    if board == EMULATOR:
         return
+    if board not in image["boards"]:
+        raise HostError(f"there is no board '{board}'; choose from {', '.join([EMULATOR, *image['boards']])}")
+    if chips_used(image) > image["boards"][board]:
+        raise HostError(
+            f"the program fills {chips_used(image)} chips; '{board}' has {image['boards'][board]}"
+        )
     if importlib.util.find_spec("nxsdk") is None:
         raise HostError(
             f"board '{board}' needs NxSDK 0.9 or 1.0, which is not installed in {sys.prefix} (INRC members "
             "get it from Intel); the same program runs without it: --board emulator"
         )
-    os.environ.setdefault(variable, "1")
+    os.environ.setdefault(REACHED_BY.get(board, "SLURM"), "1")
+
+
+def boot(image: Image, board: str) -> None:
+    """Load the program, run one step without input, and stop."""
+    with open_board(image, build(image), board) as chip:
+        chip.run_steps(1)
 
 
 def read_samples(path: str, limit: Optional[int]) -> Tuple[Any, Any]:
@@ -397,35 +403,51 @@ def read_samples(path: str, limit: Optional[int]) -> Tuple[Any, Any]:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the bundle this file lies in; exit status 0, or 2 with one line that says why not."""
     parser = argparse.ArgumentParser(description="Run the compiled network of this bundle.")
-    parser.add_argument("--board", choices=sorted(BOARDS), required=True)
-    parser.add_argument("--samples", required=True, help=".npz with x (and y), or x_test (and y_test)")
+    parser.add_argument("--board", required=True, help="emulator, or a board, as kapoho-bay")
+    work = parser.add_mutually_exclusive_group(required=True)
+    work.add_argument("--samples", help=".npz with x (and y), or x_test (and y_test)")
+    work.add_argument("--boot", action="store_true", help="only load the program and run one step")
     parser.add_argument("--steps", type=int, help="time steps per sample")
     parser.add_argument("--limit", type=int, help="take only the first samples")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of Poisson input")
     parser.add_argument("--outputs", help="write outputs, shape (samples, classes), to this .npz")
     options = parser.parse_args(arguments)
     folder = os.path.dirname(os.path.abspath(__file__))
     try:
         check_bundle(folder)
-        prepare_board(options.board)
         image = read_image(os.path.join(folder, "program.h5"))
-        x, y = read_samples(options.samples, options.limit)
-        steps = image["steps"] if options.steps is None else options.steps
+        prepare_board(image, options.board)
         _hide_tensorflow()
-        start = time.time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outputs = run(image, x, steps, options.board, options.seed, _progress(len(x)))
-        report = {"board": options.board, "samples": len(x), "steps": steps, "seconds": time.time() - start}
-        if y is not None:
-            report["accuracy"] = float((outputs.argmax(axis=1) == y[:, 0]).mean())
-        if options.outputs:
-            np.savez(options.outputs, outputs=outputs)
+            report = _work(image, options)
     except HostError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except Exception as error:  # nengo-loihi and NxSDK raise all kinds, many without a text
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = str(error) or type(error).__name__
+        sys.stderr.write(f"error: {options.board}: {what} ({where.name}, {where.filename}:{where.lineno})\n")
+        return 2
     sys.stdout.write(json.dumps(report) + "\n")
     return 0
+
+
+def _work(image: Image, options: argparse.Namespace) -> Image:
+    report: Image = {"program": image["digest"], "board": options.board}
+    if options.boot:
+        boot(image, options.board)
+        return report
+    x, y = read_samples(options.samples, options.limit)
+    steps = image["steps"] if options.steps is None else options.steps
+    start = time.time()
+    outputs = run(image, x, steps, options.board, options.seed, _progress(len(x)))
+    report.update(samples=len(x), steps=steps, seconds=round(time.time() - start, 3))
+    if y is not None:
+        report["accuracy"] = float((outputs.argmax(axis=1) == y[:, 0]).mean())
+    if options.outputs:
+        np.savez(options.outputs, outputs=outputs)
+    return report
 
 
 def _hide_tensorflow() -> None:

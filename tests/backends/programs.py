@@ -34,10 +34,11 @@ def spiking_graph(sizes, rng, *, spiking_output=False):
 
 
 def random_compartments(n, rng, *, spiking=True, vmin=-(2**23) + 1):
+    """No more kinds of neuron and of threshold than a core has profiles for."""
     return Compartments(
         decay_u=np.full(n, rng.choice([4094, 3000, 1500])),
         decay_v=np.full(n, rng.choice([0, 300]) if spiking else 0),
-        vth=rng.integers(20, 600, n) * 64 if spiking else np.full(n, (2**17 - 1) * 64),
+        vth=rng.choice(rng.integers(20, 600, 7), n) * 64 if spiking else np.full(n, (2**17 - 1) * 64),
         bias=rng.integers(-2000, 4000, n),
         refract=rng.integers(1, 4, n) if spiking else np.ones(n),
         vmin=vmin,
