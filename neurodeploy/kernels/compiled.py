@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,12 @@ class Batch:
     fired: npt.NDArray[np.uint8]
     counts: Longs
 
+    @property
+    def membranes(self) -> Ints:
+        """Membranes by position, shape (B, N)."""
+        n = self.fired.shape[1]
+        return self.state[:, n : 2 * n]
+
 
 @dataclass(frozen=True, eq=False)
 class Figures:
@@ -66,12 +72,16 @@ class Figures:
     decisions : ndarray of int16, shape (B, T)
     spikes, synops : ndarray of int64, shape (B, G)
         Spikes of every group, synaptic operations into it.
+    spiked : ndarray of bool, shape (B, T, n)
+        If spikes were kept, otherwise T is 0.
     trace : Trace or None
+        If all was kept.
     """
 
     decisions: npt.NDArray[np.int16]
     spikes: Longs
     synops: Longs
+    spiked: Bools
     trace: Trace | None
 
 
@@ -116,7 +126,7 @@ def advance(
     train: Bools | None = None,
     bias: Ints | None = None,
     readout: Readout | None = None,
-    trace: bool = False,
+    keep: Literal["figures", "spikes", "all"] = "figures",
     threads: int | None = None,
 ) -> Figures:
     """Run all samples of a batch for some steps.
@@ -136,8 +146,8 @@ def advance(
     bias : ndarray of int32, shape (B, n), optional
         Per-sample bias of the first group, if it lies inside.
     readout : Readout, optional
-    trace : bool
-        Whether to keep every state of every step.
+    keep : {"figures", "spikes", "all"}
+        Whether to keep the single spikes, or every state, of every step.
     threads : int, optional
         One per core where absent.
 
@@ -151,12 +161,11 @@ def advance(
     starts, events = _events(train, here, size)
     read_at = np.zeros(0, np.int64)
     if readout is not None:
-        before = int(groups[: readout.group, 1].sum())
-        read_at = layout.position[before : before + int(groups[readout.group, 1])]
+        read_at = layout.position[layout.span(readout.group)]
     decisions = np.zeros((size, steps), np.int16)
     spikes, synops = np.zeros((size, g), np.int64), np.zeros((size, g), np.int64)
-    history = np.zeros((size, steps, 3 * n) if trace else (size, 0, 0), np.int32)
-    fired = np.zeros((size, steps, n) if trace else (size, 0, 0), np.uint8)
+    history = np.zeros((size, steps, 3 * n) if keep == "all" else (size, 0, 0), np.int32)
+    fired = np.zeros((size, steps, n) if keep != "figures" else (size, 0, 0), np.uint8)
     counted = readout.group if readout is not None and readout.by == "spikes" else -1
     tables = (groups, layout.wires, layout.rows, layout.vector_at, layout.vectors, layout.words)
     run = kernel()
@@ -168,8 +177,10 @@ def advance(
             _given(bias, size, np.int32), read_at, batch.counts, decisions, spikes, synops, history, fired,
         )  # fmt: skip
 
-    _spread(part, size, threads or os.cpu_count() or 1)
-    return Figures(decisions, spikes, synops, _trace(layout, history, fired, synops) if trace else None)
+    _spread(part, size, threads or cores())
+    spiked = fired[:, :, layout.position] != 0 if keep != "figures" else np.zeros((size, 0, 0), bool)
+    trace = _trace(layout, history, spiked, synops) if keep == "all" else None
+    return Figures(decisions, spikes, synops, spiked, trace)
 
 
 def _given(values: npt.NDArray[Any] | None, size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -187,9 +198,16 @@ def _events(train: Bools | None, here: Longs, size: int) -> tuple[Longs, Ints]:
     return np.column_stack([before, ends]).astype(np.int64), here[neuron].astype(np.int32)
 
 
-def _trace(layout: Layout, history: Ints, fired: npt.NDArray[np.uint8], synops: Longs) -> Trace:
+def _trace(layout: Layout, history: Ints, spiked: Bools, synops: Longs) -> Trace:
     u, v, wait = (part[:, :, layout.position] for part in np.split(history, 3, axis=2))
-    return Trace(u, v, wait, fired[:, :, layout.position] != 0, synops)
+    return Trace(u, v, wait, spiked, synops)
+
+
+def cores() -> int:
+    """Count the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _spread(part: Callable[[int, int], None], size: int, threads: int) -> None:

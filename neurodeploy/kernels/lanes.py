@@ -103,6 +103,12 @@ class Memory:
             self.builder, self.builder.sext(self.load(array, at, lane).value, ir.VectorType(to, LANES))
         )
 
+    def scalar(self, array: int, at: Any) -> Any:
+        """Load one number."""
+        kind, value = self.args[array]
+        data = self.context.make_array(kind)(self.context, self.builder, value).data
+        return self.builder.load(self.builder.gep(data, [at]))
+
     def splat(self, value: Any) -> Vector:
         """Put a 32-bit number into every lane."""
         kind = ir.VectorType(I32, LANES)
@@ -113,28 +119,51 @@ class Memory:
         )
 
 
-def add_vectors(count: int) -> Any:
-    """Make ``add(acc, at, weights, p1, ..., pn)``: add `count` vectors of 8-bit weights to 16-bit accumulators."""
+def _add_vector(typing: Any, acc: Any, at: Any, weights: Any, p: Any) -> Any:
+    """``add_vector(acc, at, weights, p)``: add a vector of 8-bit weights to 16-bit accumulators."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         memory = Memory(context, builder, signature, args)
-        total = memory.load(0, args[1], I16)
-        for k in range(count):
-            total = total + memory.load_wide(2, args[3 + k], I8, I16)
+        total = memory.load(0, args[1], I16) + memory.load_wide(2, args[3], I8, I16)
         memory.store(total, 0, args[1], I16)
         return context.get_dummy_value()
 
-    if count == 1:
+    return types.void(acc, types.int64, weights, types.int64), codegen
 
-        def add1(typing: Any, acc: Any, at: Any, weights: Any, p: Any) -> Any:
-            return types.void(acc, types.int64, weights, types.int64), codegen
 
-        return intrinsic(add1)
+def make_add_rows(count: int) -> Any:
+    """Make ``add_rows(acc, at, weights, origin, stride, spikes, first, n)`` for `count` vectors side by side.
 
-    def add4(typing: Any, acc: Any, at: Any, weights: Any, p: Any, q: Any, r: Any, s: Any) -> Any:
-        return types.void(acc, types.int64, weights, *[types.int64] * 4), codegen
+    It adds the 8-bit weights from ``origin + stride * spikes[i]`` on, for the `n` spikes from `first` on. The sums stay in
+    registers meanwhile.
+    """
 
-    return intrinsic(add4)
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, at, _, origin, stride, _, first, n = args
+        sums = [cgutils.alloca_once(builder, ir.VectorType(I16, LANES)) for _ in range(count)]
+        for k, total in enumerate(sums):
+            builder.store(memory.load(0, _plus(builder, at, k * LANES), I16).value, total)
+        with cgutils.for_range(builder, n, intp=I64) as loop:
+            spike = builder.sext(memory.scalar(5, builder.add(first, loop.index)), I64)
+            row = builder.add(origin, builder.mul(stride, spike))
+            for k, total in enumerate(sums):
+                weights = memory.load_wide(2, _plus(builder, row, k * LANES), I8, I16)
+                builder.store(builder.add(builder.load(total), weights.value), total)
+        for k, total in enumerate(sums):
+            memory.store(Vector(builder, builder.load(total)), 0, _plus(builder, at, k * LANES), I16)
+        return context.get_dummy_value()
+
+    def add_rows(typing: Any, acc: Any, at: Any, weights: Any, origin: Any, stride: Any, spikes: Any, first: Any,
+                 n: Any) -> Any:  # fmt: skip
+        long = types.int64
+        return types.void(acc, long, weights, long, long, spikes, long, long), codegen
+
+    return intrinsic(add_rows)
+
+
+def _plus(builder: Any, value: Any, number: int) -> Any:
+    return builder.add(value, ir.Constant(I64, number))
 
 
 def _flush(typing: Any, acc: Any, at: Any, q: Any, shift: Any) -> Any:
@@ -152,8 +181,9 @@ def _flush(typing: Any, acc: Any, at: Any, q: Any, shift: Any) -> Any:
 
 
 flush = intrinsic(_flush)
-add1 = add_vectors(1)
-add4 = add_vectors(4)
+add_vector = intrinsic(_add_vector)
+add_rows = make_add_rows(1)
+add_rows4 = make_add_rows(4)
 
 
 def make_update(*, general: bool, wide: bool) -> Any:
@@ -223,13 +253,51 @@ integrate_wide = make_update(general=False, wide=True)
 step = make_update(general=True, wide=True)
 
 
+def _list_spikes(typing: Any, spikes: Any, count: Any, at: Any, mask: Any) -> Any:
+    """``list_spikes(spikes, count, at, mask)``: write ``at + i`` for every bit i of the mask; return the new count.
+
+    It may write up to `LANES` entries past the last one.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, count, at, mask = args
+        vector, bits = ir.VectorType(I32, HALF), ir.VectorType(I1, HALF)
+        compress = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(vector, [vector, bits, vector]),
+            f"llvm.experimental.vector.compress.v{HALF}i32",
+        )
+        for half in range(LANES // HALF):
+            part = builder.trunc(builder.lshr(mask, ir.Constant(I32, half * HALF)), ir.IntType(HALF))
+            start = builder.add(builder.trunc(at, I32), ir.Constant(I32, half * HALF))
+            lanes = builder.insert_element(ir.Constant(vector, ir.Undefined), start, ir.Constant(I32, 0))
+            lanes = builder.shuffle_vector(lanes, lanes, ir.Constant(vector, [0] * HALF))
+            lanes = builder.add(lanes, ir.Constant(vector, list(range(HALF))))
+            packed = builder.call(
+                compress, [lanes, builder.bitcast(part, bits), ir.Constant(vector, ir.Undefined)]
+            )
+            kind, value = memory.args[0]
+            data = context.make_array(kind)(context, builder, value).data
+            builder.store(packed, builder.bitcast(builder.gep(data, [count]), vector.as_pointer()), align=4)
+            count = builder.add(count, builder.zext(builder.ctpop(part), I64))
+        return count
+
+    return types.int64(spikes, types.int64, types.int64, types.uint32), codegen
+
+
+HALF = 16
+"""Numbers `list_spikes` moves at a time: as many 32-bit ones as one register holds."""
+list_spikes = intrinsic(_list_spikes)
+
+
 def _lowest_bit(typing: Any, mask: Any) -> Any:
     """``lowest_bit(mask)``: index of the lowest set bit of a mask that is not zero."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], cgutils.true_bit)
 
-    return types.uint32(types.uint32), codegen
+    return types.uint64(types.uint64), codegen
 
 
 lowest_bit = intrinsic(_lowest_bit)

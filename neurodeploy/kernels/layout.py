@@ -67,6 +67,11 @@ class Layout:
         """Number of padded positions."""
         return self.neurons.shape[1]
 
+    def span(self, group: int) -> slice:
+        """Where a group lies among the circuit's neurons."""
+        before = int(self.groups[:group, 1].sum())
+        return slice(before, before + int(self.groups[group, 1]))
+
     @property
     def nbytes(self) -> int:
         """Bytes of all weights and row tables."""
@@ -205,7 +210,7 @@ class _Tables:
             kind, shift, table = WIDE, 0, self._words(rows, rows.weight, wide=True)
         else:
             mantissa, shift = narrow
-            full = len(rows.index) == n_target * int((rows.length > 0).sum())
+            full = len(rows.index) == n_target * len(rows.length)
             kind, table = self._narrow(rows, mantissa, full=full, n_target=n_target)
         table[:, 2] += base
         table[:, 3] = fan
@@ -214,11 +219,8 @@ class _Tables:
         return (*ends, kind, shift, first_row)
 
     def _narrow(self, rows: _Rows, mantissa: Ints, *, full: bool, n_target: int) -> tuple[int, Ints]:
-        if full and len(rows.index):
-            table = self._vectors(rows, mantissa)
-            count = int(table[:, 1].max())
-            table[table[:, 1] == 0, :2] = self._blank(count), count
-            return DENSE, table
+        if full:
+            return DENSE, self._vectors(rows, mantissa)
         kept, row_of, shift_of = distinct_rows(rows, mantissa)
         few = _Rows(kept.start, kept.index, kept.weight)
         n_vectors = len(
@@ -249,13 +251,6 @@ class _Tables:
         self.vector_at.append(at)
         self.counts["vectors"] += len(cells)
         return table
-
-    def _blank(self, count: int) -> int:
-        """Store a row of zeros, for sources that reach nothing."""
-        self.vectors.append(np.zeros((count, LANES), np.int8))
-        self.vector_at.append(np.zeros(count, np.int32))
-        self.counts["vectors"] += count
-        return self.counts["vectors"] - count
 
     def _words(self, rows: _Rows, weight: Ints, *, wide: bool) -> Ints:
         """Store rows as single synapses."""

@@ -16,43 +16,25 @@ import numpy as np
 from neurodeploy.kernels import lanes
 from neurodeploy.kernels.layout import DENSE, GENERAL, LANES, OUTSIDE, PACKED, WINDOWS
 
-add1, add4, flush = lanes.add1, lanes.add4, lanes.flush
+add_vector, add_rows, add_rows4, flush = lanes.add_vector, lanes.add_rows, lanes.add_rows4, lanes.flush
 integrate, integrate_wide, step_general = lanes.integrate, lanes.integrate_wide, lanes.step
-lowest_bit = lanes.lowest_bit
+list_spikes, lowest_bit = lanes.list_spikes, lanes.lowest_bit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def jit(function: F) -> F:
     """Compile a function for use in other compiled functions."""
-    compiled: F = numba.njit(nogil=True)(function)
+    compiled: F = numba.njit(nogil=True, inline="always")(function)
     return compiled
 
 
 FLUSH_AFTER = 255
 """Spikes a 16-bit accumulator surely holds: 255 * 128 < 2**15."""
+HORIZON = 128
+"""Steps for which host spikes are planned ahead."""
 EDGE = 1e-9
 """As in `numerics.coding.rate_spikes`."""
-
-
-@jit
-def sent(rate: float, steps: int) -> float:
-    """Spikes a host neuron has sent after some steps."""
-    return np.ceil(steps * rate - EDGE) - 1.0
-
-
-@jit
-def next_step(rate: float, count: float, low: int, horizon: int) -> int:
-    """First step count after which more than `count` spikes were sent, beyond `low`; `horizon` if there is none before."""
-    guess = (count + 1.0) / rate
-    if guess >= horizon:
-        guess = float(horizon)
-    t = max(np.int64(guess), low + 1)
-    while t > low + 1 and (t - 1) * rate - EDGE > count + 1.0:
-        t -= 1
-    while t < horizon and not t * rate - EDGE > count + 1.0:
-        t += 1
-    return t
 
 
 @jit
@@ -77,52 +59,42 @@ def flush_group(groups: Any, g: int, acc: Any, q: Any, shift: int) -> None:
 
 
 @jit
-def add_dense(rows: Any, vectors: Any, spikes: Any, offset: int, acc: Any) -> int:
-    """Add rows that cover the whole target, four at a time."""
-    count = rows[offset + spikes[0], 1]
-    base = np.int64(rows[offset + spikes[0], 2])
-    synapses = 0
-    n = len(spikes)
-    for i in range(0, n - 3, 4):
-        a, b, c, d = (
-            offset + spikes[i],
-            offset + spikes[i + 1],
-            offset + spikes[i + 2],
-            offset + spikes[i + 3],
-        )
-        synapses += rows[a, 3] + rows[b, 3] + rows[c, 3] + rows[d, 3]
-        pa, pb = np.int64(rows[a, 0]) * LANES, np.int64(rows[b, 0]) * LANES
-        pc, pd = np.int64(rows[c, 0]) * LANES, np.int64(rows[d, 0]) * LANES
-        for k in range(0, count * LANES, LANES):
-            add4(acc, base + k, vectors, pa + k, pb + k, pc + k, pd + k)
-    for i in range(n - n % 4, n):
-        a = offset + spikes[i]
-        synapses += rows[a, 3]
-        pa = np.int64(rows[a, 0]) * LANES
-        for k in range(0, count * LANES, LANES):
-            add1(acc, base + k, vectors, pa + k)
-    return synapses
+def add_dense(rows: Any, vectors: Any, spikes: Any, i: int, end: int, offset: int, acc: Any) -> int:
+    """Add rows that cover the whole target and lie one after the other."""
+    count, base = np.int64(rows[offset + spikes[i], 1]), np.int64(rows[offset + spikes[i], 2])
+    stride = count * LANES
+    origin = np.int64(rows[offset + spikes[i], 0]) * LANES - stride * spikes[i]
+    k = 0
+    while k + 4 <= count:
+        add_rows4(acc, base + k * LANES, vectors, origin + k * LANES, stride, spikes, i, end - i)
+        k += 4
+    while k < count:
+        add_rows(acc, base + k * LANES, vectors, origin + k * LANES, stride, spikes, i, end - i)
+        k += 1
+    return rows[offset + spikes[i], 3] * (end - i)
 
 
 @jit
-def add_windows(rows: Any, vector_at: Any, vectors: Any, spikes: Any, offset: int, acc: Any) -> int:
+def add_windows(
+    rows: Any, vector_at: Any, vectors: Any, spikes: Any, i: int, end: int, offset: int, acc: Any
+) -> int:
     """Add rows that are a list of vectors."""
     synapses = 0
-    for i in range(len(spikes)):
-        a = offset + spikes[i]
+    for j in range(i, end):
+        a = offset + spikes[j]
         first, base = np.int64(rows[a, 0]), np.int64(rows[a, 2])
         synapses += rows[a, 3]
         for k in range(first, first + rows[a, 1]):
-            add1(acc, base + vector_at[k], vectors, k * LANES)
+            add_vector(acc, base + vector_at[k], vectors, k * LANES)
     return synapses
 
 
 @jit
-def add_packed(rows: Any, words: Any, spikes: Any, offset: int, acc: Any) -> int:
+def add_packed(rows: Any, words: Any, spikes: Any, i: int, end: int, offset: int, acc: Any) -> int:
     """Add rows of single synapses, index and mantissa in one word."""
     synapses = 0
-    for i in range(len(spikes)):
-        a = offset + spikes[i]
+    for j in range(i, end):
+        a = offset + spikes[j]
         first, base = np.int64(rows[a, 0]), np.int64(rows[a, 2])
         synapses += rows[a, 3]
         for k in range(first, first + rows[a, 1]):
@@ -132,11 +104,11 @@ def add_packed(rows: Any, words: Any, spikes: Any, offset: int, acc: Any) -> int
 
 
 @jit
-def add_wide(rows: Any, words: Any, spikes: Any, offset: int, q: Any) -> int:
+def add_wide(rows: Any, words: Any, spikes: Any, i: int, end: int, offset: int, q: Any) -> int:
     """Add rows of single synapses with 32-bit weights."""
     synapses = 0
-    for i in range(len(spikes)):
-        a = offset + spikes[i]
+    for j in range(i, end):
+        a = offset + spikes[j]
         first, base = np.int64(rows[a, 0]), np.int64(rows[a, 2])
         synapses += rows[a, 3]
         for k in range(first, first + 2 * np.int64(rows[a, 1]), 2):
@@ -160,7 +132,7 @@ def deliver(
     synapses = 0
     if kind != DENSE and kind != WINDOWS and kind != PACKED:
         wide[target] = 1
-        return add_wide(rows, words, lists[start : start + n], offset, q)
+        return add_wide(rows, words, lists, start, start + n, offset, q)
     i = 0
     while i < n:
         if pending[target] and (shifts[target] != shift or pending[target] == FLUSH_AFTER):
@@ -169,13 +141,12 @@ def deliver(
             wide[target] = 1
         shifts[target] = shift
         end = min(n, i + FLUSH_AFTER - pending[target])
-        spikes = lists[start + i : start + end]
         if kind == DENSE:
-            synapses += add_dense(rows, vectors, spikes, offset, acc)
+            synapses += add_dense(rows, vectors, lists, start + i, start + end, offset, acc)
         elif kind == WINDOWS:
-            synapses += add_windows(rows, vector_at, vectors, spikes, offset, acc)
+            synapses += add_windows(rows, vector_at, vectors, lists, start + i, start + end, offset, acc)
         else:
-            synapses += add_packed(rows, words, spikes, offset, acc)
+            synapses += add_packed(rows, words, lists, start + i, start + end, offset, acc)
         pending[target] += end - i
         i = end
     return synapses
@@ -204,51 +175,47 @@ def update_group(
             mask = integrate_wide(acc, q, state, neurons, bias, at, at, n, n, keep, shift)
         else:
             mask = integrate(acc, q, state, neurons, bias, at, at, n, n, keep, shift)
-        while mask:
-            lists[count] = at + lowest_bit(mask)
-            mask &= mask - np.uint32(1)
-            count += 1
+        count = list_spikes(lists, count, at, mask)
     return count - start
 
 
 @jit
-def plan_host(rates: Any, done: int, horizon: int, head: Any, follow: Any) -> None:
-    """Enter every host neuron into the calendar at its next spike; ``head[t]`` starts the chain of step count ``t``."""
-    head[:] = -1
+def plan_host(rates: Any, place: Any, done: int, due: Any, agenda: Any) -> None:
+    """Enter the spikes of host neurons in the coming steps: ``agenda[t, :due[t]]`` are those of step ``done + t``.
+
+    Spike k of a neuron is sent in the first step t, counted from 1, with ``t * rate - EDGE > k``, as in
+    `numerics.coding.rate_spikes`.
+    """
+    due[:] = 0
+    end = done + len(due)
     for i in range(len(rates)):
         rate = rates[i]
-        if rate > 0.0:
-            t = next_step(rate, max(sent(rate, done), 0.0), done, done + horizon)
-            if t < done + horizon:
-                follow[i] = head[t - done]
-                head[t - done] = i
-
-
-@jit
-def host_spikes(
-    rates: Any, done: int, t: int, horizon: int, head: Any, follow: Any, spikes: Any, place: Any
-) -> int:
-    """List the host neurons that spike in a step and enter each one's next spike."""
-    i, count = head[t], 0
-    while i >= 0:
-        after = follow[i]
-        spikes[count] = place[i]
-        count += 1
-        due = next_step(rates[i], sent(rates[i], done + t), done + t, done + horizon)
-        if due < done + horizon:
-            follow[i] = head[due - done]
-            head[due - done] = i
-        i = after
-    return count
+        if rate <= 0.0:
+            continue
+        apart = 1.0 / rate
+        k = max(np.ceil(done * rate - EDGE), 1.0)
+        while k * apart < end:
+            t = max(np.int64(k * apart), done + 1)
+            while t > done + 1 and (t - 1) * rate - EDGE > k:
+                t -= 1
+            while not t * rate - EDGE > k:
+                t += 1
+            if t > end:
+                break
+            slot = t - 1 - done
+            agenda[slot, due[slot]] = place[i]
+            due[slot] += 1
+            k += 1.0
 
 
 @jit
 def largest(values: Any, at: Any) -> int:
     """Index of the first of the largest values."""
-    best = 0
+    best, top = 0, values[at[0]]
     for i in range(1, len(at)):
-        if values[at[i]] > values[at[best]]:
-            best = i
+        value = values[at[i]]
+        if value > top:
+            best, top = i, value
     return best
 
 
@@ -298,13 +265,11 @@ def run_samples(
     lists, fill = np.empty(n + LANES, np.int32), np.zeros(n_groups, np.int64)
     pending, shifts = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
     wide = np.zeros(n_groups, np.int64)
-    horizon = steps + 1
-    head, follow = np.empty(horizon, np.int32), np.empty(rates.shape[1], np.int32)
+    horizon = min(steps, HORIZON)
+    due, agenda = np.empty(horizon, np.int64), np.empty((horizon, rates.shape[1]), np.int32)
     for b in range(span[0], span[1]):
         mine = state[b]
         fill_lists(fired[b], groups, lists, fill)
-        if rates.shape[1]:
-            plan_host(rates[b], done, horizon, head, follow)
         for i in range(own_bias.shape[1]):
             bias[place[i]] = own_bias[b, i]
         for t in range(steps):
@@ -320,9 +285,12 @@ def run_samples(
                     )
                     pending[g], wide[g] = 0, 0
             if rates.shape[1]:
-                fill[0] = host_spikes(
-                    rates[b], done, t + 1, horizon, head, follow, lists[groups[0, 0] :], place
-                )
+                slot = t % horizon
+                if slot == 0:
+                    plan_host(rates[b], place, done + t, due, agenda)
+                fill[0] = due[slot]
+                for i in range(fill[0]):
+                    lists[groups[0, 0] + i] = agenda[slot, i]
             elif event_start.shape[1]:
                 k = event_start[b, t]
                 fill[0] = event_start[b, t + 1] - k
@@ -338,6 +306,7 @@ def run_samples(
                 decisions[b, t] = largest(mine[n : 2 * n], read_at)
             if history.shape[1]:
                 history[b, t] = mine
+            if fired_history.shape[1]:
                 for g in range(n_groups):
                     for i in range(fill[g]):
                         fired_history[b, t, lists[groups[g, 0] + i]] = 1

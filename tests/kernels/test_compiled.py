@@ -31,7 +31,7 @@ def inputs(program, seed, *, batch=3, steps=12):
 def fast(program, *, batch=3, steps=12, **given):
     layout = lay_out(circuit_of(program))
     samples = compiled.at_rest(layout, batch)
-    figures = compiled.advance(layout, samples, steps=steps, trace=True, **given)
+    figures = compiled.advance(layout, samples, steps=steps, keep="all", **given)
     return figures.trace, compiled.snapshot(layout, samples, steps)
 
 
@@ -92,8 +92,8 @@ def test_rates_give_the_spikes_of_the_closed_form(seed, cut, kind):
     layout = lay_out(circuit_of(program))
     samples = compiled.at_rest(layout, 2)
     clipped = np.clip(rates, 0, 1)
-    first = compiled.advance(layout, samples, steps=cut, rates=clipped, trace=True)
-    second = compiled.advance(layout, samples, steps=40 - cut, first=cut, rates=clipped, trace=True)
+    first = compiled.advance(layout, samples, steps=cut, rates=clipped, keep="all")
+    second = compiled.advance(layout, samples, steps=40 - cut, first=cut, rates=clipped, keep="all")
     joined = [
         np.concatenate([getattr(f.trace, k) for f in (first, second)], axis=1)
         for k in ("u", "v", "wait", "spiked")
@@ -140,7 +140,7 @@ def test_decisions_are_the_first_largest_read_out_after_every_step(by):
     train = inputs(program, 7)["train"]
     readout = compiled.Readout(len(program.populations) - 1, by)
     figures = compiled.advance(
-        layout, compiled.at_rest(layout, 3), steps=12, train=train, readout=readout, trace=True
+        layout, compiled.at_rest(layout, 3), steps=12, train=train, readout=readout, keep="all"
     )
     last = reference.spans(program)[program.populations[-1].name]
     values = figures.trace.v if by == "membrane" else np.cumsum(figures.trace.spiked, axis=1)

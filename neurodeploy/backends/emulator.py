@@ -1,0 +1,122 @@
+"""Run a compiled program on our own emulator: the chip's integers, event by event, many samples at once.
+
+The default backend. It executes the placed blocks as they are, and `nengo_loihi` gives the same spikes from the
+same blocks in other code.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.backends.base import Session, outputs_of, raster_of
+from neurodeploy.backends.feed import check_coding, encoder_rates, host_train
+from neurodeploy.compiler.registers import registers
+from neurodeploy.errors import OptionError
+from neurodeploy.kernels import compiled
+from neurodeploy.kernels.circuit import circuit_of
+from neurodeploy.kernels.layout import Layout, lay_out
+from neurodeploy.numerics import formats
+from neurodeploy.program import Program
+from neurodeploy.recording import Recording
+
+Floats = npt.NDArray[np.float64]
+
+
+def open_session(program: Program, *, steps: int, seed: int, input_coding: str, raster: bool) -> Session:
+    """Open a session that runs a program on our emulator.
+
+    Parameters
+    ----------
+    program : Program
+        Placed, and compiled for the same `input_coding`.
+    steps, seed, input_coding, raster
+        As `backends.base.Listed.open` takes them.
+
+    Raises
+    ------
+    OptionError
+        If the program has no blocks yet, or was compiled for another input coding.
+    """
+    check_coding(program, input_coding)
+    if not program.blocks:
+        raise OptionError(f"'{program.graph.name}' has no blocks to run; compile it first")
+    layout = lay_out(circuit_of(program))
+    compiled.kernel()
+
+    def run(x: Floats, first: int) -> Recording:
+        start = time.perf_counter()
+        given = _given(program, x, steps=steps, input_coding=input_coding, seed=seed, first=first)
+        samples = compiled.at_rest(layout, len(x))
+        figures = compiled.advance(layout, samples, steps=steps, readout=_readout(program), **given)
+        return _record(
+            program, layout, samples, figures,
+            raster=_raster(program, layout, given, steps) if raster else {},
+            steps=steps, seed=seed, seconds=time.perf_counter() - start,
+        )  # fmt: skip
+
+    return run
+
+
+def _given(program: Program, x: Floats, *, input_coding: str, **options: int) -> dict[str, npt.NDArray[Any]]:
+    """Turn samples into what enters the first population."""
+    if input_coding == "poisson":
+        return {"train": host_train(program, x, input_coding=input_coding, **options)}
+    rates = encoder_rates(program, x)
+    if input_coding == "rate":
+        return {"rates": np.clip(rates, 0.0, 1.0)}
+    regs = registers(program.target)
+    if regs is None:
+        raise OptionError(f"target '{program.target.id}' has no bias registers that samples could enter by")
+    bias, _ = formats.bias_code(
+        rates * program.populations[0].weight_scale,
+        mantissa_bits=regs.bias_bits,
+        exponent_max=regs.bias_exponent_max,
+    )
+    return {"bias": bias}
+
+
+def _readout(program: Program) -> compiled.Readout:
+    output = program.output
+    spiking = program.graph[output.name].op.spiking
+    return compiled.Readout(program.populations.index(output), "spikes" if spiking else "membrane")
+
+
+def _raster(
+    program: Program, layout: Layout, given: dict[str, npt.NDArray[Any]], steps: int
+) -> dict[str, npt.NDArray[np.int32]]:
+    """Run the first sample once more and keep its single spikes."""
+    alone = {name: values[:1] for name, values in given.items()}
+    figures = compiled.advance(layout, compiled.at_rest(layout, 1), steps=steps, keep="spikes", **alone)
+    return {
+        p.name: raster_of(figures.spiked[0][:, layout.span(i)])
+        for i, p in enumerate(program.populations)
+        if program.graph[p.name].op.spiking
+    }
+
+
+def _record(
+    program: Program, layout: Layout, samples: compiled.Batch, figures: compiled.Figures, **rest: Any
+) -> Recording:
+    readout = _readout(program)
+    here = layout.position[layout.span(readout.group)]
+    state = samples.counts[:, here] if readout.by == "spikes" else samples.membranes[:, here]
+    output = program.output
+    if readout.by == "membrane":
+        state = state / output.weight_scale
+    outputs = outputs_of(program.graph[output.name], state, steps=rest["steps"])
+    spiking = [i for i, p in enumerate(program.populations) if program.graph[p.name].op.spiking]
+    fed = [i for i, p in enumerate(program.populations) if (layout.wires[:, 1] == i).any()]
+    return Recording(
+        outputs=outputs,
+        decisions=figures.decisions,
+        spikes={program.populations[i].name: figures.spikes[:, i] for i in spiking},
+        synops={program.populations[i].name: figures.synops[:, i] for i in fed},
+        backend="loihi-emulator",
+        target=program.target.id,
+        dt=program.graph.dt,
+        **rest,
+    )
