@@ -16,7 +16,7 @@ import numpy.typing as npt
 from neurodeploy.errors import VerifyError
 from neurodeploy.ir import ops
 from neurodeploy.ir.evaluate import apply, channelwise
-from neurodeploy.ir.graph import Graph
+from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.ir.ops import Shape
 
 Floats = npt.NDArray[np.float64]
@@ -57,6 +57,26 @@ def _arriving(graph: Graph, name: str) -> dict[str, Chains]:
     return found
 
 
+def linear_order(graph: Graph) -> tuple[Node, ...]:
+    """Order the nodes without a membrane by what they need within a step, wherever edges point.
+
+    Raises
+    ------
+    VerifyError
+        If such nodes feed each other in a circle.
+    """
+    done: dict[str, Node] = {}
+    waiting = [node for node in graph.nodes if not node.op.stateful]
+    while waiting:
+        ready = [n for n in waiting if all(graph[s].op.stateful or s in done for s in graph.sources(n.name))]
+        if not ready:
+            names = [node.name for node in waiting]
+            raise VerifyError(f"nodes {names} feed each other without a population between")
+        done[ready[0].name] = ready[0]
+        waiting.remove(ready[0])
+    return tuple(done.values())
+
+
 def bias(graph: Graph, name: str) -> Floats:
     """Input of a population in every step while nothing spikes and the sample is zero, in its shape."""
     return np.asarray(drive(graph, name, np.zeros((1, *graph.shapes[graph.input.name])))[0])
@@ -78,7 +98,7 @@ def drive(graph: Graph, name: str, x: Floats) -> Floats:
     """
     between = {n for chains in _arriving(graph, name).values() for chain in chains for n in chain}
     values = {graph.input.name: x}
-    for node in graph.nodes:
+    for node in linear_order(graph):
         if node.name in between:
             values[node.name] = apply(node.op, _sum_known(graph, node.name, values), dt=graph.dt)
     return _sum_known(graph, name, values)

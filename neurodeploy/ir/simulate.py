@@ -1,7 +1,8 @@
 """Spikes in floats: every neuron of a spiking graph stepped on batches, with the chip's one step per hop.
 
-This is the reference for every float backend. A spike that a population emits in step t reaches the next population
-in step t + 1, so step 0 delivers nothing; biases act from step 0. State starts at zero with every sample.
+This is the reference for every float backend. A spike that a population emits in step t reaches the next
+population in step t + 1, so step 0 delivers nothing; biases act from step 0. State starts at zero with every
+sample.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import OptionError
+from neurodeploy.ir import paths
 from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.evaluate import apply
 from neurodeploy.ir.graph import Graph, Node
@@ -153,9 +155,10 @@ def _run(
     states = {name: MembraneState.zeros((len(x), *graph.shapes[name])) for name in neurons}
     arriving: dict[str, Floats] = {name: np.zeros((len(x), *graph.shapes[name])) for name in neurons}
     trains: dict[str, Bools] = {}
+    order = (*paths.linear_order(graph), *graph.neurons)
     for t in range(steps):
         values, outputs = dict(arriving), dict[str, Floats]()
-        for node in graph.nodes:
+        for node in order:
             sources = [values[s] for s in graph.sources(node.name)]
             total = functools.reduce(np.add, sources) if sources else x
             if node.name not in neurons:

@@ -91,3 +91,12 @@ def test_a_nonlinear_op_between_populations_is_refused():
     graph, _ = branching()
     with pytest.raises(VerifyError, match="'a' \\(ReLU\\)"):
         paths.projections(graph.with_node("a", op=ops.ReLU()))
+
+
+def test_linear_nodes_are_ordered_by_need_and_a_circle_of_them_is_refused():
+    graph, _ = branching()
+    turned = Graph((*graph.nodes[:2], graph["b"], graph["a"], *graph.nodes[4:]), graph.edges)
+    names = [node.name for node in paths.linear_order(turned)]
+    assert names.index("a") < names.index("b")
+    with pytest.raises(VerifyError, match="feed each other"):
+        paths.linear_order(Graph(graph.nodes, (*graph.edges, ("b", "a"))))
