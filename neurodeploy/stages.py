@@ -350,8 +350,24 @@ def emit(program: Program) -> Bundle:
     return emit_bundle(program.raise_for_errors())
 
 
-def deploy(bundle: Bundle, board: str) -> Any:
-    """Run a bundle on a board."""
+def check_board(program: Program, board: str | None) -> None:
+    """Refuse a board that does not carry the program's chip; None is no board, which is fine."""
+    from neurodeploy.backends.loihi import boards
+
+    there = [b.id for b in boards(program.target.chip)]
+    if board is not None and board not in there:
+        known = ", ".join(there) or "none are known"
+        raise OptionError(f"'{board}' is no board with chip {program.target.chip}; those are: {known}")
+
+
+def deploy(bundle: Bundle, board: str) -> str:
+    """Boot a bundle, as written to a folder, on a board.
+
+    Raises
+    ------
+    DeployError
+        If the board or its software is not there; the message says what to run on the board's host.
+    """
     from neurodeploy.backends.loihi import deploy as deploy_bundle
 
     return deploy_bundle(bundle, board)

@@ -16,7 +16,7 @@ from neurodeploy.cli.console import note, progress, show_findings
 from neurodeploy.compiler.pipeline import PASSES
 from neurodeploy.data import Samples, read_calibration, read_test
 from neurodeploy.diagnostics import render_all
-from neurodeploy.errors import OptionError
+from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import ensure_folder_writable, ensure_writable, write_beside
 from neurodeploy.program import Program
 from neurodeploy.reporting import Report, read_report
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     source_will_do = backend.name == "rate" and not args.calibration
     graph = stages.load(args.file) if source_will_do else _spiking(args)
     graph = stages.with_nef(graph, args.nef)
-    data = read_test(args.data, limit=args.limit)
+    data = _test_data(args, graph)
     model: Graph | Program = graph
     if backend.takes == "program":
         program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
@@ -108,7 +108,7 @@ def learn(args: argparse.Namespace) -> int:
     """``neurodeploy learn``: the emulator's learning path adapts the network to labelled samples."""
     ensure_writable(args.out)
     graph = _load_spiking(args)
-    data = read_test(args.data, limit=args.limit, labelled=True)
+    data = _test_data(args, graph, labelled=True)
     with progress(f"{graph.name} learns by {args.rule}") as advance:
         learned = stages.learn(
             graph,
@@ -132,8 +132,8 @@ def deploy(args: argparse.Namespace) -> int:
     ensure_folder_writable(args.out)
     graph = _load_spiking(args)
     program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
-    bundle = stages.emit(program)
-    bundle.write(args.out)
+    stages.check_board(program, args.board)
+    bundle = stages.emit(program).write(args.out)
     print(f"{args.out}: {len(bundle.files)} files, digest {bundle.digest()[:16]}")
     if args.board:
         print(stages.deploy(bundle, args.board))
@@ -201,6 +201,16 @@ def _spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
     if told:
         raise OptionError(f"'{args.file}' is converted already; {', '.join(told)} belongs to convert")
     return graph
+
+
+def _test_data(args: argparse.Namespace, graph: Graph, *, labelled: bool = False) -> Samples:
+    data = read_test(args.data, limit=args.limit, labelled=labelled)
+    classes = graph.size(graph.output.name)
+    if data.y is not None and data.y.max() >= classes:
+        raise DataError(
+            f"'{args.data}' has label {data.y.max()}; the model has {classes} outputs, 0 to {classes - 1}"
+        )
+    return data
 
 
 def _load_spiking(args: argparse.Namespace) -> Graph:

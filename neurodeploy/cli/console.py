@@ -73,7 +73,7 @@ def _lines(what: str) -> Callable[[int, int], None]:
             return
         last = now
         rate = (done - first) / (now - start)
-        left = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
-        print(f"neurodeploy: {what}: {done} of {total} samples, {rate:.1f}/s{left}", file=sys.stderr)
+        speed = f", {rate:.3g}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
+        print(f"neurodeploy: {what}: {done} of {total} samples{speed}", file=sys.stderr)
 
     return advance

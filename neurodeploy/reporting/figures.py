@@ -90,7 +90,7 @@ def run_figures(
         "samples_asked": total if total is not None else len(r),
         "steps": r.steps,
         "backend": r.backend,
-        "target": r.target or None,
+        "target": model.target.id if isinstance(model, Program) else None,
         "seed": r.seed,
         "seconds": r.seconds,
         "samples_per_second": len(r) / r.seconds if r.seconds > 0 else None,
@@ -165,7 +165,7 @@ def _layer(model: Graph | Program, graph: Graph, name: str, recording: Recording
         "neuron": node.op.kind,
         "neurons": neurons,
     }
-    if isinstance(model, Program):
+    if isinstance(model, Program) and any(p.name == name and p.on_chip for p in model.populations):
         blocks = model.blocks_of(name)
         row["synapses"] = sum(synapses(p.map) for p in model.projections if p.target == name)
         row["blocks"] = len(blocks)

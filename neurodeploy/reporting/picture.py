@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,8 @@ def draw(runs: Sequence[Figures], path: Path) -> Path:
         axes = figure.add_subplot(grid[i // columns, :] if last_alone else grid[i // columns, i % columns])
         _plain(axes)
         panel(axes)
-    figure.text(0.012, -0.005, _footer(main), fontsize=7.5, color=QUIET, va="top")
+    footer = textwrap.fill(_footer(main), width=92 * columns)
+    figure.text(0.012, -0.005, footer, fontsize=7.5, color=QUIET, va="top")
     return write_beside(path, lambda beside: figure.savefig(beside, format="png", bbox_inches="tight"))
 
 
@@ -96,8 +98,8 @@ def raster_panel(axes: Axes, run: Figures) -> None:
         spikes = np.asarray(row["spikes"], dtype=float).reshape(-1, 2)
         top = len(rows) - band
         height = top - 0.06 - 0.88 * (spikes[:, 1] + 0.5) / row["neurons"]
-        size = float(np.clip(1500 / max(len(spikes), 1), 0.6, 9))
-        axes.scatter(spikes[:, 0] + 1, height, s=size, color=COLOURS[band % len(COLOURS)], lw=0, alpha=0.8)
+        size = float(np.clip(4000 / max(len(spikes), 1), 0.9, 9))
+        axes.scatter(spikes[:, 0] + 1, height, s=size, color=COLOURS[band % len(COLOURS)], lw=0)
         if band:
             axes.axhline(top, color=GRID, lw=0.8)
     axes.set_yticks(
@@ -112,22 +114,22 @@ def raster_panel(axes: Axes, run: Figures) -> None:
 
 
 def layers_panel(axes: Axes, run: Figures) -> None:
-    """Spikes out of, and synaptic operations into, every layer."""
+    """Spikes out of, and synaptic operations into, every layer; dots, as the axis has no zero."""
     rows = run["layers"]
-    at = np.arange(len(rows))[::-1]
-    bars = (("spikes", "spikes_per_sample", 0.2), ("synaptic operations", "synops_per_sample", -0.2))
-    for (label, key, shift), colour in zip(bars, COLOURS, strict=False):
-        values = np.array([row.get(key) or 0.0 for row in rows])
-        axes.barh(at + shift, np.maximum(values, 0.5), height=0.36, color=colour, label=label)
-        for y, value, row in zip(at + shift, values, rows, strict=True):
-            if row.get(key) is not None:
-                axes.text(max(value, 0.5) * 1.12, y, f"{value:,.0f}", va="center", fontsize=7.5, color=INK)
+    at = np.arange(len(rows), dtype=float)[::-1]
+    dots = (("spikes sent", "spikes_per_sample", 0.14), ("synaptic operations", "synops_per_sample", -0.14))
+    for (label, key, shift), colour in zip(dots, COLOURS, strict=False):
+        known = [(y + shift, row[key]) for y, row in zip(at, rows, strict=True) if row.get(key)]
+        axes.scatter([v for _, v in known], [y for y, _ in known], s=46, color=colour, label=label, zorder=3)
+        for y, value in known:
+            axes.annotate(
+                f"{value:,.0f}", (value, y), (7, 0), textcoords="offset points", va="center", fontsize=8
+            )
     axes.set_xscale("log")
-    axes.set_xlim(0.5, max(axes.get_xlim()[1] * 4, 10))
+    low, high = axes.get_xlim()
+    axes.set(xlim=(low / 2, high * 4), ylim=(-0.6, len(rows) - 0.4), xlabel="per sample")
     axes.set_yticks(at, [row["layer"] for row in rows], fontsize=8)
     axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel("per sample")
     axes.set_title("Activity per layer", **_heading())
     axes.legend(frameon=False, fontsize=8, loc="lower right", labelcolor=INK)
 
@@ -173,6 +175,8 @@ def _plain(axes: Axes) -> None:
     axes.grid(visible=True, color=GRID, lw=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8, colors=INK)
+    axes.xaxis.label.set(fontsize=9, color=INK)
+    axes.yaxis.label.set(fontsize=9, color=INK)
 
 
 def _heading() -> dict[str, Any]:
