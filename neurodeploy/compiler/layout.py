@@ -1,25 +1,28 @@
 """Layout: the part of a projection that reaches one block, as axons, rows and compartment indices.
 
-Dense and sparse projections take one axon per source neuron. A convolution takes one population axon per
-source pixel: the channel is the axon's atom, and pixels that see the same piece of kernel share one set of
-rows and differ in their base. This is how nengo-loihi lays them out.
+Dense and sparse projections take one axon per source neuron, or per set of source neurons with equal weights
+(the pixels of an average). A convolution takes one population axon per source pixel: the channel is the
+axon's atom, and pixels that see the same piece of kernel share one set of rows and differ in their base.
+This is how nengo-loihi lays them out; merging equal sources is ours.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.compiler import maps
-from neurodeploy.program import ConvMap, DenseMap, Projection, SparseMap, Synapses
+from neurodeploy.program import ConvMap, Projection, Synapses
 from neurodeploy.targets import Target
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
+Sparse: TypeAlias = Any  # scipy.sparse.csr_array, which has no type information
 Window = tuple[int, int]
+Grid = tuple[int, int, int]
 NONE = -1
 
 
@@ -32,12 +35,12 @@ class Tile:
     columns: Window
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> Grid:
         """Size along each axis."""
         c, y, x = ((b - a) for a, b in (self.channels, self.rows, self.columns))
         return c, y, x
 
-    def neurons(self, grid: tuple[int, int, int]) -> Ints:
+    def neurons(self, grid: Grid) -> Ints:
         """Ids of its neurons, ascending."""
         ids = np.arange(int(np.prod(grid, dtype=np.int64)), dtype=np.int32).reshape(grid)
         return ids[slice(*self.channels), slice(*self.rows), slice(*self.columns)].ravel()
@@ -66,155 +69,274 @@ def axon_rules(target: Target, kind: str) -> AxonRules:
     )
 
 
-def synapses_into(
-    projection: Projection, tile: Tile, grid: tuple[int, int, int], rules: AxonRules
-) -> Synapses:
+def synapses_into(projection: Projection, wiring: Wiring | Conv, tile: Tile, grid: Grid) -> Synapses:
     """Lay out the synapses of a projection that end in a tile of the target.
 
     Parameters
     ----------
     projection : Projection
         With integer weights.
+    wiring : Wiring or Conv
+        Of this projection.
     tile : Tile
     grid : tuple of int
         Shape (C, H, W) of the target population that tiles are cut from.
+    """
+    if isinstance(wiring, Conv):
+        return _conv(projection, wiring, tile)
+    rows, used = wiring.rows_into(tile.neurons(grid))
+    number = np.full(wiring.units, NONE, np.int32)
+    number[used] = np.arange(len(used), dtype=np.int32)
+    return Synapses(
+        source=projection.source,
+        axon=np.where(wiring.unit >= 0, number[wiring.unit], NONE).astype(np.int32),
+        atom=np.zeros(len(wiring.unit), np.int32),
+        first_row=np.arange(len(used), dtype=np.int32),
+        base=np.zeros(len(used), np.int32),
+        row_start=rows[0],
+        index=rows[1],
+        weight=rows[2],
+        weight_exp=projection.weight_exp,
+        weight_bits=projection.weight_bits,
+    )
+
+
+# --- single weights ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """A dense or sparse projection by units: source neurons whose weights are all equal are one.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse.csr_array or ndarray of int32, shape (N_target, U)
+        One column per unit.
+    unit : ndarray of int64, shape (N_source,)
+        Unit of each source neuron, -1 where all its weights are zero.
+    """
+
+    matrix: Any
+    unit: Longs
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def dense(self) -> bool:
+        """Whether rows are kept without indices."""
+        return isinstance(self.matrix, np.ndarray)
+
+    def counts_into(self, neurons: Ints) -> Longs:
+        """Count the synapses of every unit into some neurons of the target, shape (U,)."""
+        if self.dense:
+            return np.where(self.matrix[neurons].any(axis=0), len(neurons), 0)
+        return np.bincount(self.matrix[neurons].indices, minlength=self.units).astype(np.int64)
+
+    def rows_into(self, neurons: Ints) -> tuple[tuple[Longs, Ints, Ints], Longs]:
+        """Return rows (start, index, weight) into some neurons, and the units that have one."""
+        if self.dense:
+            block = np.ascontiguousarray(self.matrix[neurons].T)
+            used = np.flatnonzero(block.any(axis=1))
+            start = np.arange(len(used) + 1, dtype=np.int64) * len(neurons)
+            index = np.tile(np.arange(len(neurons), dtype=np.int32), len(used))
+            return (start, index, block[used].ravel()), used
+        columns = self.matrix[neurons].tocsc()
+        columns.sort_indices()
+        length = np.diff(columns.indptr)
+        used = np.flatnonzero(length)
+        start = np.concatenate([[0], np.cumsum(length[used])]).astype(np.int64)
+        return (start, columns.indices.astype(np.int32), columns.data.astype(np.int32)), used
+
+
+def wire(projection: Projection, rules: AxonRules, *, sparse_below: float) -> Wiring | Conv:
+    """Prepare a projection with integer weights for cutting.
+
+    Parameters
+    ----------
+    projection : Projection
     rules : AxonRules
-        Of the kind of axon that a convolution uses.
+        Of the axons that a convolution uses.
+    sparse_below : float
+        Share of weights that are not zero below which single synapses with indices are smaller than whole
+        rows.
     """
     map_ = projection.map
-    match map_:
-        case DenseMap():
-            return _dense(projection, map_, tile.neurons(grid))
-        case SparseMap():
-            return _sparse(projection, map_, tile.neurons(grid))
-        case ConvMap():
-            return _conv(projection, map_, tile, rules)
+    if isinstance(map_, ConvMap):
+        return Conv(map_, rules, (equal_taps(map_, 0), equal_taps(map_, 1)))
+    matrix = maps.as_matrix(map_)
+    matrix.eliminate_zeros()
+    unit, first = equal_columns(matrix)
+    matrix = matrix[:, first]
+    rows, columns = matrix.shape
+    full = matrix.nnz >= sparse_below * rows * columns
+    return Wiring(matrix.toarray().astype(np.int32) if full else matrix, unit)
 
 
-def _dense(projection: Projection, map_: DenseMap, neurons: Ints) -> Synapses:
-    rows = np.ascontiguousarray(map_.weight[neurons].T)  # (N_source, n)
-    used = np.flatnonzero(rows.any(axis=1))
-    axon = np.full(len(rows), NONE, np.int32)
-    axon[used] = np.arange(len(used), dtype=np.int32)
-    count = len(neurons)
-    return Synapses(
-        source=projection.source,
-        axon=axon,
-        atom=np.zeros(len(rows), np.int32),
-        first_row=np.arange(len(used), dtype=np.int32),
-        base=np.zeros(len(used), np.int32),
-        row_start=np.arange(len(used) + 1, dtype=np.int64) * count,
-        index=np.tile(np.arange(count, dtype=np.int32), len(used)),
-        weight=rows[used].ravel(),
-        weight_exp=projection.weight_exp,
-        weight_bits=projection.weight_bits,
-    )
+def equal_columns(matrix: Sparse) -> tuple[Longs, Longs]:
+    """Find columns that are equal.
 
-
-def _sparse(projection: Projection, map_: SparseMap, neurons: Ints) -> Synapses:
-    columns = maps.as_matrix(map_)[neurons].tocsc()
-    columns.eliminate_zeros()
+    Returns
+    -------
+    unit : ndarray of int64, shape (N_source,)
+        Number of the set each column is in, in order of first appearance; -1 for an empty column.
+    first : ndarray of int64, shape (U,)
+        First column of each set.
+    """
+    columns = matrix.tocsc()
     columns.sort_indices()
+    mark = np.random.default_rng(0).integers(1, 2**62, size=matrix.shape[0], dtype=np.int64)
     length = np.diff(columns.indptr)
-    used = np.flatnonzero(length)
-    axon = np.full(len(length), NONE, np.int32)
-    axon[used] = np.arange(len(used), dtype=np.int32)
-    return Synapses(
-        source=projection.source,
-        axon=axon,
-        atom=np.zeros(len(length), np.int32),
-        first_row=np.arange(len(used), dtype=np.int32),
-        base=np.zeros(len(used), np.int32),
-        row_start=np.concatenate([[0], np.cumsum(length[used])]).astype(np.int64),
-        index=columns.indices.astype(np.int32),
-        weight=columns.data.astype(np.int32),
-        weight_exp=projection.weight_exp,
-        weight_bits=projection.weight_bits,
-    )
+    owner = np.repeat(np.arange(matrix.shape[1]), length)
+    key = np.zeros(matrix.shape[1], np.int64)
+    np.add.at(key, owner, columns.data.astype(np.int64) * mark[columns.indices])  # a hash: wraps on purpose
+    unit = np.full(matrix.shape[1], NONE, np.int64)
+    filled = np.flatnonzero(length)
+    _, first, group = np.unique(key[filled], return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    unit[filled] = rank[group.reshape(-1)]
+    return unit, filled[first[order]]
 
 
 # --- convolutions ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
     """How source rows (or columns) see a range of target rows.
 
     Parameters
     ----------
-    pattern : ndarray of int64, shape (S,)
-        Which pattern a source row has, or -1 where it sees nothing.
-    start : ndarray of int64, shape (S,)
-        First target row it reaches, from the start of the range.
+    unit : ndarray of int64, shape (S,)
+        Number of each source row's unit, -1 where it sees nothing. Rows of one unit reach the same targets
+        through equal weights.
+    start, pattern : ndarray of int64, shape (U,)
+        Per unit: first target row it reaches, from the start of the range, and which pattern it has.
     steps, taps : tuple of ndarray
-        Per pattern: target rows from `start`, and the kernel row each one is reached through.
+        Per pattern: target rows from the start, and the kernel row each one is reached through.
     """
 
-    pattern: Longs
+    unit: Longs
     start: Longs
+    pattern: Longs
     steps: tuple[Longs, ...]
     taps: tuple[Longs, ...]
 
 
-def line(map_: ConvMap, axis: int, window: Window) -> Line:
-    """Find the patterns along one axis (0 rows, 1 columns); taps that are all zero drop out."""
+def line(map_: ConvMap, axis: int, window: Window, taps: tuple[Longs, npt.NDArray[np.bool_]]) -> Line:
+    """Find the units along one axis (0 rows, 1 columns); taps that are all zero drop out."""
     at = maps.windows_of(map_, axis)[window[0] : window[1]]
-    alive = map_.weight.any(axis=(0, 1, 3 - axis))
+    tap_of, alive = taps
     target, tap = np.nonzero((at >= 0) & alive)
-    source = at[target, tap]
+    source, tap = at[target, tap], tap_of[tap]
     order = np.lexsort((target, source))
     source, target, tap = source[order], target[order], tap[order]
-    size = map_.source_shape[1 + axis]
-    bounds = np.searchsorted(source, np.arange(size + 1))
-    pattern, start = np.full(size, NONE, np.int64), np.zeros(size, np.int64)
-    known: dict[tuple[bytes, bytes], int] = {}
-    steps, taps = [], []
-    for s in range(size):
+    bounds = np.searchsorted(source, np.arange(map_.source_shape[1 + axis] + 1))
+    unit = np.full(map_.source_shape[1 + axis], NONE, np.int64)
+    patterns: dict[tuple[bytes, bytes], int] = {}
+    units: dict[tuple[int, int], int] = {}
+    steps, through = [], []
+    for s in range(len(unit)):
         here = slice(bounds[s], bounds[s + 1])
         if here.start == here.stop:
             continue
-        start[s] = target[here.start]
-        step = target[here] - start[s]
+        start = int(target[here.start])
+        step = target[here] - start
         key = (step.tobytes(), tap[here].tobytes())
-        if key not in known:
-            known[key] = len(known)
+        if key not in patterns:
+            patterns[key] = len(patterns)
             steps.append(step)
-            taps.append(tap[here])
-        pattern[s] = known[key]
-    return Line(pattern, start, tuple(steps), tuple(taps))
+            through.append(tap[here])
+        unit[s] = units.setdefault((start, patterns[key]), len(units))
+    found = np.array(list(units), np.int64).reshape(-1, 2)
+    return Line(unit, found[:, 0], found[:, 1], tuple(steps), tuple(through))
 
 
-@dataclass(frozen=True)
+def equal_taps(map_: ConvMap, axis: int) -> tuple[Longs, npt.NDArray[np.bool_]]:
+    """Find kernel rows (or columns) that are equal, as those of an average are.
+
+    Returns
+    -------
+    first : ndarray of int64, shape (K,)
+        First tap that equals each tap.
+    alive : ndarray of bool, shape (K,)
+        Where a tap is not all zero.
+    """
+    taps = np.moveaxis(map_.weight, 2 + axis, 0)
+    known: dict[bytes, int] = {}
+    first = [known.setdefault(tap.tobytes(), number) for number, tap in enumerate(taps)]
+    return np.array(first, np.int64), np.array([bool(tap.any()) for tap in taps])
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """A convolution, with what was found out about its axes kept for the next question."""
+
+    map: ConvMap
+    rules: AxonRules
+    taps: tuple[tuple[Longs, npt.NDArray[np.bool_]], ...]
+    lines: dict[tuple[int, Window], Line] = field(default_factory=dict)
+    seen: dict[tuple[int, Window, Window], int] = field(default_factory=dict)
+
+    def line(self, axis: int, window: Window) -> Line:
+        """Return how the source sees a range of target rows or columns."""
+        if (axis, window) not in self.lines:
+            self.lines[axis, window] = line(self.map, axis, window, self.taps[axis])
+        return self.lines[axis, window]
+
+    def units(self, axis: int, window: Window, source: Window) -> int:
+        """Count the units among some source rows that reach a range of target rows."""
+        if (axis, window, source) not in self.seen:
+            unit = np.unique(self.line(axis, window).unit[slice(*source)])
+            self.seen[axis, window, source] = int((unit >= 0).sum())
+        return self.seen[axis, window, source]
+
+    def channels(self, targets: Window) -> Window:
+        """Range of source channels that reach a range of target channels."""
+        out, per_group = self.map.weight.shape[:2]
+        per = out // self.map.groups
+        return targets[0] // per * per_group, ((targets[1] - 1) // per + 1) * per_group
+
+    def parts(self, targets: Window) -> int:
+        """Axons per pixel: more channels than atoms take several."""
+        low, high = self.channels(targets)
+        return -(-(high - low) // self.rules.atoms)
+
+
+@dataclass(frozen=True, eq=False)
 class Sharing:
-    """Which source pixels are used by a tile, and which of them share their rows.
+    """The axons of a tile, and which of them share their rows.
 
     Parameters
     ----------
-    used : ndarray of int64, shape (A,)
-        Source pixels, ascending.
     base : ndarray of int32, shape (A,)
+        Per pair of row unit and column unit, in order.
     group : ndarray of int64, shape (A,)
-        Group of rows of each pixel.
+        Group of rows of each.
     members : ndarray of int64, shape (G, 3)
         Row pattern, column pattern and part of the base that is kept in the indices, per group.
     """
 
-    used: Longs
     base: Ints
     group: Longs
     members: Longs
 
 
 def share(rows: Line, columns: Line, width: int, rules: AxonRules) -> Sharing:
-    """Group the source pixels of a tile whose spikes need the same rows."""
-    inside = (rows.pattern[:, None] >= 0) & (columns.pattern[None] >= 0)
-    y, x = np.nonzero(inside)
-    corner = rows.start[y] * width + columns.start[x]
+    """Group the axons of a tile that need the same rows."""
+    corner = (rows.start[:, None] * width + columns.start).ravel()
     base = corner % (rules.base_max + 1) // rules.base_multiple * rules.base_multiple
+    y, x = np.divmod(np.arange(len(corner)), max(len(columns.start), 1))
     key = np.stack([rows.pattern[y], columns.pattern[x], corner - base], axis=1)
-    members, group = np.unique(key, axis=0, return_inverse=True)
-    pixel = y * len(columns.pattern) + x
-    return Sharing(pixel, base.astype(np.int32), group.reshape(-1), members)
+    span = key.max(axis=0, initial=0) + 1
+    code, group = np.unique((key[:, 0] * span[1] + key[:, 1]) * span[2] + key[:, 2], return_inverse=True)
+    rest, kept = np.divmod(code, span[2])
+    members = np.stack([*np.divmod(rest, span[1]), kept], axis=1)
+    return Sharing(base.astype(np.int32), group.reshape(-1), members)
 
 
 def channel_pairs(map_: ConvMap, channels: Window) -> tuple[Longs, Longs]:
@@ -228,47 +350,52 @@ def channel_pairs(map_: ConvMap, channels: Window) -> tuple[Longs, Longs]:
     return source[order], pair[order]
 
 
-def _conv(projection: Projection, map_: ConvMap, tile: Tile, rules: AxonRules) -> Synapses:
-    rows, columns = line(map_, 0, tile.rows), line(map_, 1, tile.columns)
-    height, width = tile.shape[1:]
-    sharing = share(rows, columns, width, rules)
-    source, target = channel_pairs(map_, tile.channels)
-    low, high = int(source[0]), int(source[-1]) + 1
-    atoms = high - low
-    fan = np.bincount(source - low, minlength=atoms)
-    lengths, index, weight = [], [], []
-    for row, column, kept in sharing.members:
-        step_y, tap_y = rows.steps[row], rows.taps[row]
-        step_x, tap_x = columns.steps[column], columns.taps[column]
-        place = (step_y[:, None] * width + step_x).ravel() + kept
-        lengths.append(fan * len(place))
-        index.append(((target - tile.channels[0])[:, None] * (height * width) + place).ravel())
-        kernel = map_.weight[target, source % map_.weight.shape[1]]
-        weight.append(kernel[:, tap_y[:, None], tap_x].ravel())
-    parts = -(-atoms // rules.atoms)  # more channels than atoms take several axons per pixel
-    pixels = int(np.prod(map_.source_shape[1:]))
-    number = np.full(pixels, NONE, np.int64)
-    number[sharing.used] = np.arange(len(sharing.used))
-    channel, pixel = np.divmod(np.arange(map_.source_shape[0] * pixels), pixels)
-    inside = (channel >= low) & (channel < high) & (number[pixel] >= 0)
+def _conv(projection: Projection, conv: Conv, tile: Tile) -> Synapses:
+    rows, columns = conv.line(0, tile.rows), conv.line(1, tile.columns)
+    sharing = share(rows, columns, tile.shape[2], conv.rules)
+    low, high = conv.channels(tile.channels)
+    start, index, weight = _conv_rows(conv, tile, sharing, rows, columns)
+    parts, atoms = conv.parts(tile.channels), conv.rules.atoms
+    unit = np.where(rows.unit[:, None] >= 0, rows.unit[:, None] * len(columns.start) + columns.unit, NONE)
+    unit = np.where(columns.unit >= 0, unit, NONE).ravel()
+    channel, pixel = np.divmod(np.arange(conv.map.source_shape[0] * len(unit)), len(unit))
+    inside = (channel >= low) & (channel < high) & (unit[pixel] >= 0)
     atom = np.where(inside, channel - low, 0)
-    axon = np.where(inside, number[pixel] * parts + atom // rules.atoms, NONE)
-    first = (sharing.group[:, None] * atoms + np.arange(parts) * rules.atoms).ravel()
+    first = sharing.group[:, None] * (high - low) + np.arange(parts) * atoms
     return Synapses(
         source=projection.source,
-        axon=axon.astype(np.int32),
-        atom=(atom % rules.atoms).astype(np.int32),
-        first_row=first.astype(np.int32),
+        axon=np.where(inside, unit[pixel] * parts + atom // atoms, NONE).astype(np.int32),
+        atom=(atom % atoms).astype(np.int32),
+        first_row=first.ravel().astype(np.int32),
         base=np.repeat(sharing.base, parts),
-        row_start=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-        if lengths
-        else np.zeros(1, np.int64),
-        index=_joined(index),
-        weight=_joined(weight),
-        axon_kind=rules.kind,
+        row_start=start,
+        index=index,
+        weight=weight,
+        axon_kind=conv.rules.kind,
         weight_exp=projection.weight_exp,
         weight_bits=projection.weight_bits,
     )
+
+
+def _conv_rows(
+    conv: Conv, tile: Tile, sharing: Sharing, rows: Line, columns: Line
+) -> tuple[Longs, Ints, Ints]:
+    """Rows (start, index, weight) of every group, one row per source channel."""
+    kernel = conv.map.weight
+    source, target = channel_pairs(conv.map, tile.channels)
+    low, high = conv.channels(tile.channels)
+    fan = np.bincount(source - low, minlength=high - low)
+    _, height, width = tile.shape
+    plane = (target - tile.channels[0])[:, None] * (height * width)
+    kernel = kernel[target, source % kernel.shape[1]]
+    lengths, index, weight = [np.zeros(1, np.int64)], [], []
+    for row, column, kept in sharing.members:
+        step_y, step_x = rows.steps[row], columns.steps[column]
+        place = (step_y[:, None] * width + step_x).ravel() + kept
+        lengths.append(fan * len(place))
+        index.append((plane + place).ravel())
+        weight.append(kernel[:, rows.taps[row][:, None], columns.taps[column]].ravel())
+    return np.cumsum(np.concatenate(lengths)), _joined(index), _joined(weight)
 
 
 def _joined(parts: list[npt.NDArray[Any]]) -> Ints:

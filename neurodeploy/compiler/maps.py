@@ -56,7 +56,8 @@ def as_matrix(map_: Map) -> Sparse:
                 map_.source_shape, map_.weight, map_.stride, map_.padding, map_.dilation, map_.groups
             )
         case SparseMap():
-            return sparse.csr_array((map_.weight, map_.column, map_.row_start), shape=map_.shape)
+            parts = (map_.weight, map_.column, map_.row_start)
+            return sparse.csr_array(parts, shape=map_.shape, copy=True)
 
 
 def from_matrix(matrix: Sparse) -> DenseMap | SparseMap:
@@ -65,11 +66,19 @@ def from_matrix(matrix: Sparse) -> DenseMap | SparseMap:
 
     rows, columns = matrix.shape
     if matrix.nnz >= DENSE_FROM * rows * columns:
-        return DenseMap(np.ascontiguousarray(matrix.toarray()))
-    csr = sparse.csr_array(matrix)
+        return DenseMap(locked(matrix.toarray()))
+    csr = sparse.csr_array(matrix, copy=True)
     csr.eliminate_zeros()
     csr.sort_indices()
-    return SparseMap(csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.data, (rows, columns))
+    start, column = locked(csr.indptr.astype(np.int64)), locked(csr.indices.astype(np.int32))
+    return SparseMap(start, column, locked(csr.data), (rows, columns))
+
+
+def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Make an array of ours read-only."""
+    array = np.ascontiguousarray(array)
+    array.setflags(write=False)
+    return array
 
 
 def scale_rows(map_: Map, factor: npt.NDArray[np.float64]) -> Map:
@@ -91,6 +100,7 @@ def scale_rows(map_: Map, factor: npt.NDArray[np.float64]) -> Map:
 
 def with_weight(map_: Map, weight: npt.NDArray[Any]) -> Map:
     """Return the same map with other weights."""
+    weight = locked(weight)
     match map_:
         case DenseMap():
             return DenseMap(weight)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from neurodeploy.compiler import tiling
 from neurodeploy.compiler.cost import CostModel, cost_model
-from neurodeploy.compiler.layout import AxonRules, Tile, axon_rules, synapses_into
-from neurodeploy.compiler.tiling import FanOut, Grid, Limits, Need, Parts
+from neurodeploy.compiler.layout import Conv, Grid, Tile, Wiring, axon_rules, synapses_into, wire
+from neurodeploy.compiler.tiling import FanOut, Limits, Need, Parts
 from neurodeploy.program import Block, Population, Program, Projection
 from neurodeploy.targets import Target
 
@@ -29,7 +29,39 @@ class Cut:
     """How one population is cut."""
 
     grid: Grid
-    tiles: tuple[Tile, ...]
+    parts: Parts
+
+
+@dataclass(frozen=True, eq=False)
+class Cutter:
+    """What the search for cuts looks at: limits, costs and the wiring of every projection."""
+
+    program: Program
+    limits: Limits
+    model: CostModel | None
+    wiring: tuple[Wiring | Conv, ...]
+
+    def need(self, name: str, tile: Tile, grid: Grid, fans: list[FanOut]) -> Need:
+        """Count what a box of a population asks of its core."""
+        counts = [
+            tiling.incoming(w, p.weight_bits, tile, grid, self.model)
+            for p, w in zip(self.program.projections, self.wiring, strict=True)
+            if p.target == name
+        ]
+        return Need(
+            neurons=math.prod(tile.shape),
+            in_axons=sum(axons for axons, _ in counts),
+            words=sum(words for _, words in counts),
+            out_slots=sum(fan.outgoing(tile, grid) for fan in fans),
+        )
+
+    def fans(self, name: str, done: Mapping[str, Cut]) -> list[FanOut]:
+        """Say what the populations behind need from this one, as far as they are cut."""
+        return [
+            tiling.fan_out(w, done[p.target].parts, done[p.target].grid)
+            for p, w in zip(self.program.projections, self.wiring, strict=True)
+            if p.source == name and p.target in done
+        ]
 
 
 def partition(program: Program) -> Program:
@@ -43,12 +75,15 @@ def partition(program: Program) -> Program:
     if any(p.on_chip and p.compartments is None for p in program.populations):
         return program
     rules = axon_rules(program.target, str(program.options.get("pop_axons", "pop32")))
-    cut = find_cuts(program, rules)
+    model = cost_model(program.target)
+    wiring = tuple(wire(p, rules, sparse_below=_sparse_below(p, model)) for p in program.projections)
+    cutter = Cutter(program, core_limits(program.target), model, wiring)
+    cut = find_cuts(cutter)
     blocks = tuple(
         block
         for population in program.populations
         if population.on_chip
-        for block in _blocks(program, population, cut[population.name], rules)
+        for block in _blocks(cutter, population, cut[population.name])
     )
     return dataclasses.replace(program, blocks=blocks)
 
@@ -68,16 +103,22 @@ def core_limits(target: Target) -> Limits:
     )
 
 
-def find_cuts(program: Program, rules: AxonRules) -> Mapping[str, Cut]:
+def _sparse_below(projection: Projection, model: CostModel | None) -> float:
+    """Density at which a weight with an index costs as much as the zeros of a whole row."""
+    if model is None:
+        return 0.0
+    return projection.weight_bits / (projection.weight_bits + max(model.index_widths))
+
+
+def find_cuts(cutter: Cutter) -> Mapping[str, Cut]:
     """Cut every population, from the last to the first, until no cut changes."""
-    limits, model = core_limits(program.target), cost_model(program.target)
     cut: dict[str, Cut] = {}
     for _ in range(ROUNDS):
         before = dict(cut)
-        for population in reversed(program.populations):
+        for population in reversed(cutter.program.populations):
             if population.on_chip:
-                cut[population.name] = _cut(program, population, cut, limits, model, rules)
-        if before == cut or not _is_recurrent(program):
+                cut[population.name] = _cut(cutter, population, cut)
+        if before == cut or not _is_recurrent(cutter.program):
             break
     return cut
 
@@ -87,60 +128,22 @@ def _is_recurrent(program: Program) -> bool:
     return any(order[p.source] >= order[p.target] for p in program.projections)
 
 
-def _cut(
-    program: Program,
-    population: Population,
-    done: Mapping[str, Cut],
-    limits: Limits,
-    model: CostModel | None,
-    rules: AxonRules,
-) -> Cut:
-    grid = tiling.grid_of(population, program)
-    into = [p for p in program.projections if p.target == population.name]
-    behind = [p for p in program.projections if p.source == population.name and p.target in done]
-    fans = [
-        fan
-        for p in behind
-        for fan in tiling.fan_out(p, list(done[p.target].tiles), done[p.target].grid, rules)
-    ]
-    limits = _reachable(into, fans, grid, limits, model, rules)
-    least = math.ceil(population.size / limits.neurons)
-    for ways in tiling.candidates(grid, least):
-        good = [parts for parts in ways if _fits(parts, grid, into, fans, limits, model, rules)]
+def _cut(cutter: Cutter, population: Population, done: Mapping[str, Cut]) -> Cut:
+    grid = tiling.grid_of(population, cutter.program)
+    fans = cutter.fans(population.name, done)
+    limits = _reachable(cutter, population.name, grid, fans)
+    for ways in tiling.candidates(grid, math.ceil(population.size / limits.neurons)):
+        good = [parts for parts in ways if _fits(cutter, population.name, parts, grid, fans, limits)]
         if good:
-            best = min(good, key=lambda parts: _replication(parts, grid, into, rules))
-            return Cut(grid, tuple(best.tiles(grid)))
-    return Cut(grid, tuple(Parts(*grid).tiles(grid)))
+            return Cut(grid, min(good, key=lambda parts: _replication(cutter, population.name, parts, grid)))
+    return Cut(grid, Parts(*grid))
 
 
-def _need(
-    tile: Tile,
-    grid: Grid,
-    into: list[Projection],
-    fans: list[FanOut],
-    model: CostModel | None,
-    rules: AxonRules,
-) -> Need:
-    counts = [tiling.incoming(p, tile, grid, model, rules) for p in into]
-    return Need(
-        neurons=math.prod(tile.shape),
-        in_axons=sum(axons for axons, _ in counts),
-        words=sum(words for _, words in counts),
-        out_slots=sum(fan.outgoing(tile, grid) for fan in fans),
-    )
-
-
-def _reachable(
-    into: list[Projection],
-    fans: list[FanOut],
-    grid: Grid,
-    limits: Limits,
-    model: CostModel | None,
-    rules: AxonRules,
-) -> Limits:
+def _reachable(cutter: Cutter, name: str, grid: Grid, fans: list[FanOut]) -> Limits:
     """Drop the limits that not even a block of one neuron can keep; the checks report them."""
-    middle = tuple((n // 2, n // 2 + 1) for n in grid)
-    single = _need(Tile(*middle), grid, into, fans, model, rules)
+    c, y, x = ((n // 2, n // 2 + 1) for n in grid)
+    single = cutter.need(name, Tile(c, y, x), grid, fans)
+    limits = cutter.limits
     return Limits(
         max(limits.neurons, 1),
         limits.in_axons if single.in_axons <= limits.in_axons else math.inf,
@@ -149,33 +152,33 @@ def _reachable(
     )
 
 
-def _fits(
-    parts: Parts,
-    grid: Grid,
-    into: list[Projection],
-    fans: list[FanOut],
-    limits: Limits,
-    model: CostModel | None,
-    rules: AxonRules,
-) -> bool:
+def _fits(cutter: Cutter, name: str, parts: Parts, grid: Grid, fans: list[FanOut], limits: Limits) -> bool:
     tiles = parts.tiles(grid)
     if max(math.prod(tile.shape) for tile in tiles) > limits.neurons:
         return False
     tiles = tiles[len(tiles) // 2 :] + tiles[: len(tiles) // 2]  # a tile in the middle usually needs most
-    return all(_need(tile, grid, into, fans, model, rules).within(limits) for tile in tiles)
+    return all(cutter.need(name, tile, grid, fans).within(limits) for tile in tiles)
 
 
-def _replication(parts: Parts, grid: Grid, into: list[Projection], rules: AxonRules) -> int:
+def _replication(cutter: Cutter, name: str, parts: Parts, grid: Grid) -> int:
     """Input axons over all boxes: what the cut costs the populations before."""
-    tiles = parts.tiles(grid)
-    return sum(tiling.incoming(p, tile, grid, None, rules)[0] for p in into for tile in tiles)
+    return sum(
+        tiling.incoming(w, p.weight_bits, tile, grid, None)[0]
+        for p, w in zip(cutter.program.projections, cutter.wiring, strict=True)
+        if p.target == name
+        for tile in parts.tiles(grid)
+    )
 
 
-def _blocks(program: Program, population: Population, cut: Cut, rules: AxonRules) -> list[Block]:
+def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
     assert population.compartments is not None
-    into = [p for p in program.projections if p.target == population.name]
+    into = [
+        (p, w)
+        for p, w in zip(cutter.program.projections, cutter.wiring, strict=True)
+        if p.target == population.name
+    ]
     blocks = []
-    for number, tile in enumerate(cut.tiles):
+    for number, tile in enumerate(cut.parts.tiles(cut.grid)):
         neurons = tile.neurons(cut.grid)
         blocks.append(
             Block(
@@ -184,7 +187,7 @@ def _blocks(program: Program, population: Population, cut: Cut, rules: AxonRules
                 origin=population.origin,
                 neurons=neurons,
                 compartments=population.compartments.take(neurons),
-                synapses=tuple(synapses_into(p, tile, cut.grid, rules) for p in into),
+                synapses=tuple(synapses_into(p, w, tile, cut.grid) for p, w in into),
             )
         )
     return blocks

@@ -24,6 +24,8 @@ from neurodeploy.targets import target as find_target
 Pass = Callable[[Program], Program]
 Check = Callable[[Program], Iterator[Diagnostic]]
 
+MOST_WEIGHT_BITS = 8
+
 PASSES: tuple[Pass, ...] = (lower, quantize, partition, place)
 CHECKS: tuple[Check, ...] = ()
 
@@ -36,6 +38,7 @@ def compile(
     weight_bits: int = 8,
     steps: int | None = None,
     match: str = "",
+    pop_axons: str = "pop32",
     after: Callable[[str, Program], object] | None = None,
 ) -> Program:
     """Compile a spiking graph for a target.
@@ -53,6 +56,8 @@ def compile(
         Length of a run, which bounds the membrane of a read-out; the graph's own by default.
     match : {"", "nengo-loihi"}
         Reproduce nengo-loihi's weight rounding, its errors included.
+    pop_axons : {"pop32", "pop16"}
+        Kind of axon for shared weights; ``pop16`` takes one output entry in place of two, and fewer channels.
     after : callable of (str, Program), optional
         Called with the name and the result of every pass.
 
@@ -66,18 +71,13 @@ def compile(
     OptionError
         If the graph is not in spiking form or an option makes no sense.
     """
-    if not graph.neurons:
-        raise OptionError(f"'{graph.name}' is not in spiking form (no neurons); convert it first")
-    if input_coding not in CODINGS:
-        raise OptionError(f"input coding '{input_coding}' is unknown; choose from {', '.join(CODINGS)}")
-    if not 1 <= weight_bits <= 8:
-        raise OptionError(f"{weight_bits} weight bits; choose 1 to 8")
-    if match not in ("", "nengo-loihi"):
-        raise OptionError(f"there is nothing to match called '{match}'; choose nengo-loihi")
+    _check_options(graph, input_coding, weight_bits, match, pop_axons)
     found = find_target(target) if isinstance(target, str) else target
     options: dict[str, float | int | str] = {"input_coding": input_coding, "weight_bits": weight_bits}
     if steps is not None:
         options["steps"] = steps
+    if pop_axons != "pop32":
+        options["pop_axons"] = pop_axons
     if match:
         options["match"] = match
     program = Program(graph, found, options=options)
@@ -86,3 +86,16 @@ def compile(
         if after is not None:
             after(step.__name__, program)
     return program
+
+
+def _check_options(graph: Graph, input_coding: str, weight_bits: int, match: str, pop_axons: str) -> None:
+    if not graph.neurons:
+        raise OptionError(f"'{graph.name}' is not in spiking form (no neurons); convert it first")
+    if input_coding not in CODINGS:
+        raise OptionError(f"input coding '{input_coding}' is unknown; choose from {', '.join(CODINGS)}")
+    if not 1 <= weight_bits <= MOST_WEIGHT_BITS:
+        raise OptionError(f"{weight_bits} weight bits; choose 1 to {MOST_WEIGHT_BITS}")
+    if match not in ("", "nengo-loihi"):
+        raise OptionError(f"there is nothing to match called '{match}'; choose nengo-loihi")
+    if pop_axons not in ("pop16", "pop32"):
+        raise OptionError(f"there are no '{pop_axons}' axons; choose pop16 or pop32")

@@ -6,18 +6,15 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler import maps
 from neurodeploy.compiler.cost import CostModel, group_words, index_width
-from neurodeploy.compiler.layout import AxonRules, Tile, Window, channel_pairs, line, share
-from neurodeploy.program import ConvMap, DenseMap, Population, Program, Projection, SparseMap
+from neurodeploy.compiler.layout import Conv, Grid, Tile, Window, Wiring, share
+from neurodeploy.program import ConvMap, Population, Program
 
 Longs = npt.NDArray[np.int64]
-Grid = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -108,95 +105,80 @@ def _sizes(length: int) -> list[int]:
 
 
 def incoming(
-    projection: Projection, tile: Tile, grid: Grid, model: CostModel | None, rules: AxonRules
+    wiring: Wiring | Conv, bits: int, tile: Tile, grid: Grid, model: CostModel | None
 ) -> tuple[int, int]:
     """Count input axons and memory words of the part of a projection that ends in a tile."""
-    map_ = projection.map
-    bits = projection.weight_bits
-    match map_:
-        case ConvMap():
-            return _incoming_conv(map_, tile, model, rules, bits)
-        case DenseMap():
-            block = map_.weight[tile.neurons(grid)]
-            used = int(block.any(axis=0).sum())
-            size = np.full(1, block.shape[0])
-            return used, used * int(group_words(model, size, bits=bits)[0]) if model else 0
-        case SparseMap():
-            rows = maps.as_matrix(map_)[tile.neurons(grid)]
-            count = np.bincount(rows.indices, minlength=map_.shape[1])
-            count = count[count > 0]
-            if model is None:
-                return len(count), 0
-            width = index_width(math.prod(tile.shape) - 1, model.index_widths)
-            return len(count), int(group_words(model, count, bits=bits + width).sum())
+    if isinstance(wiring, Conv):
+        return _incoming_conv(wiring, bits, tile, model)
+    count = wiring.counts_into(tile.neurons(grid))
+    count = count[count > 0]
+    if model is None or not len(count):
+        return len(count), 0
+    if not wiring.dense:
+        bits += index_width(math.prod(tile.shape) - 1, model.index_widths)
+    return len(count), int(group_words(model, count, bits=bits).sum())
 
 
-def _incoming_conv(
-    map_: ConvMap, tile: Tile, model: CostModel | None, rules: AxonRules, bits: int
-) -> tuple[int, int]:
-    rows, columns = line(map_, 0, tile.rows), line(map_, 1, tile.columns)
-    sharing = share(rows, columns, tile.shape[2], rules)
-    source, _ = channel_pairs(map_, tile.channels)
-    parts = -(-(int(source[-1]) + 1 - int(source[0])) // rules.atoms)
-    axons = len(sharing.used) * parts
-    if model is None:
+def _incoming_conv(conv: Conv, bits: int, tile: Tile, model: CostModel | None) -> tuple[int, int]:
+    rows, columns = conv.line(0, tile.rows), conv.line(1, tile.columns)
+    axons = len(rows.start) * len(columns.start) * conv.parts(tile.channels)
+    if model is None or not axons:
         return axons, 0
-    per_pattern = np.array([len(rows.steps[y]) * len(columns.steps[x]) for y, x, _ in sharing.members])
-    top = int(sharing.members[:, 2].max(initial=0)) + (tile.shape[0] - 1) * tile.shape[1] * tile.shape[2]
-    top += max((int(s[-1]) for s in rows.steps), default=0) * tile.shape[2]
-    top += max((int(s[-1]) for s in columns.steps), default=0)
+    sharing = share(rows, columns, tile.shape[2], conv.rules)
+    high = np.array([int(s[-1]) for s in rows.steps]), np.array([int(s[-1]) for s in columns.steps])
+    size = np.array([len(s) for s in rows.steps]), np.array([len(s) for s in columns.steps])
+    y, x, kept = sharing.members.T
+    plane = tile.shape[1] * tile.shape[2]
+    top = int((high[0][y] * tile.shape[2] + high[1][x] + kept).max()) + (tile.shape[0] - 1) * plane
+    pairs = tile.shape[0] * conv.map.weight.shape[1]
     width = index_width(top, model.index_widths)
-    return axons, int(group_words(model, per_pattern * len(source), bits=bits + width).sum())
+    return axons, int(group_words(model, size[0][y] * size[1][x] * pairs, bits=bits + width).sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FanOut:
-    """How many tiles of one projection's target each source neuron (or pixel) reaches.
+    """How many output entries the neurons of one population need for one projection.
 
     Parameters
     ----------
-    slots : int
-        Output entries per axon.
-    channels : tuple of (int, int)
-        Source channels this holds for.
-    count : ndarray of int64
-        Per source pixel (H, W) where channels share an axon, else per source neuron (N_source,).
+    wiring : Wiring or Conv
+    windows : tuple of list of (int, int)
+        Ranges of channels, rows and columns that the target is cut into.
+    count : ndarray of int64, shape (U,)
+        Blocks that each unit of single weights reaches; empty for a convolution.
     """
 
-    slots: int
-    channels: Window
+    wiring: Wiring | Conv
+    windows: tuple[list[Window], list[Window], list[Window]]
     count: Longs
-    shared: bool
 
     def outgoing(self, tile: Tile, grid: Grid) -> int:
-        """Output entries of a tile of the source."""
-        if not self.shared:
-            return self.slots * int(self.count[tile.neurons(grid)].sum())
-        if tile.channels[0] >= self.channels[1] or self.channels[0] >= tile.channels[1]:
-            return 0
-        return self.slots * int(self.count[slice(*tile.rows), slice(*tile.columns)].sum())
+        """Count the output entries of a tile of the source."""
+        if isinstance(self.wiring, Wiring):
+            unit = np.unique(self.wiring.unit[tile.neurons(grid)])
+            return int(self.count[unit[unit >= 0]].sum())
+        conv, (channels, rows, columns) = self.wiring, self.windows
+        axons = sum(_parts_from(conv, c, tile.channels) for c in channels)
+        down = sum(conv.units(0, w, tile.rows) for w in rows)
+        across = sum(conv.units(1, w, tile.columns) for w in columns)
+        return conv.rules.slots * axons * down * across
 
 
-def fan_out(projection: Projection, tiles: list[Tile], grid: Grid, rules: AxonRules) -> list[FanOut]:
-    """Count, for every source neuron or pixel, the tiles of the target that need an axon from it."""
-    map_ = projection.map
-    if not isinstance(map_, ConvMap):
-        count = np.zeros(maps.shape_of(map_)[1], np.int64)
-        for tile in tiles:
-            count += _reaches(map_, tile.neurons(grid))
-        return [FanOut(1, (0, len(count)), count, shared=False)]
-    images: dict[Window, Longs] = {}
-    for tile in tiles:
-        source, _ = channel_pairs(map_, tile.channels)
-        span = (int(source[0]), int(source[-1]) + 1)
-        image = images.setdefault(span, np.zeros(map_.source_shape[1:], np.int64))
-        rows, columns = line(map_, 0, tile.rows), line(map_, 1, tile.columns)
-        image += np.outer(rows.pattern >= 0, columns.pattern >= 0)
-    return [FanOut(rules.slots, span, image, shared=True) for span, image in images.items()]
+def _parts_from(conv: Conv, targets: Window, source: Window) -> int:
+    """Axons per pixel that some source channels need to reach some target channels."""
+    low, high = conv.channels(targets)
+    first, last = max(source[0], low), min(source[1], high)
+    if first >= last:
+        return 0
+    return (last - 1 - low) // conv.rules.atoms - (first - low) // conv.rules.atoms + 1
 
 
-def _reaches(map_: DenseMap | SparseMap, neurons: npt.NDArray[Any]) -> Longs:
-    if isinstance(map_, DenseMap):
-        return np.asarray(map_.weight[neurons].any(axis=0), np.int64)
-    columns = maps.as_matrix(map_)[neurons].indices
-    return (np.bincount(columns, minlength=map_.shape[1]) > 0).astype(np.int64)
+def fan_out(wiring: Wiring | Conv, parts: Parts, grid: Grid) -> FanOut:
+    """Prepare to count what the sources of a population need, once it is cut."""
+    windows = cuts(grid[0], parts.channels), cuts(grid[1], parts.rows), cuts(grid[2], parts.columns)
+    if isinstance(wiring, Conv):
+        return FanOut(wiring, windows, np.zeros(0, np.int64))
+    count = np.zeros(wiring.units, np.int64)
+    for tile in parts.tiles(grid):
+        count += wiring.counts_into(tile.neurons(grid)) > 0
+    return FanOut(wiring, windows, count)

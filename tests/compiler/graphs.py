@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph, Node
+from neurodeploy.targets import target
 
 DT = 1e-3
 
@@ -22,7 +25,7 @@ def chain(shape, layers, *, name="net", meta=None):
     nodes = [Node("input", ops.Input(shape)), encoder]
     nodes += [layer if isinstance(layer, Node) else Node(layer[0], layer[1]) for layer in layers]
     names = [n.name for n in nodes]
-    edges = tuple(zip(names[:-1], names[1:], strict=True))
+    edges = tuple(itertools.pairwise(names))
     draft = Graph((*nodes, Node("output", ops.Output(()))), (*edges, (names[-1], "output")), DT, name)
     out = ops.Output(draft.shapes[names[-1]])
     return Graph((*nodes, Node("output", out)), draft.edges, DT, name, meta or {"steps": 50})
@@ -42,3 +45,13 @@ def conv(rng, inputs, outputs, kernel=3, *, stride=1, padding=0, dilation=1, gro
 
 def readout(peak=4.0):
     return Node("readout", ops.I(r=np.array(1 / DT)), notes={"peak_drive": peak})
+
+
+def pruned(rng, inputs, outputs, *, keep=0.2):
+    weight = rng.normal(size=(outputs, inputs)) * (rng.random((outputs, inputs)) < keep)
+    return ops.Affine(weight, np.zeros(outputs))
+
+
+def small(**limits):
+    """Loihi with other limits, as ``small(core__compartments=10)``."""
+    return target("loihi1").with_limits(**limits)

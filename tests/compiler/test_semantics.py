@@ -1,14 +1,21 @@
 """Whatever the partition, a spike adds exactly the quantised weights of its projection."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from tests.compiler.graphs import chain, conv, dense, readout, spiking
 
 from neurodeploy.compiler import compile, maps
-from neurodeploy.compiler.pipeline import PASSES
-from neurodeploy.ir import ops
-from neurodeploy.program import Program
-from neurodeploy.targets import target
+from neurodeploy.ir import ops, paths
+from neurodeploy.program import ConvMap, Program
+from tests.compiler.graphs import chain, conv, dense, pruned, readout, small, spiking
+
+RELAXED = {"core__compartments": 1024}
+FEW_NEURONS = {"core__compartments": 40}
+LITTLE_MEMORY = {"core__synapse_memory_words": 600}
+FEW_OUTPUTS = {"core__out_axon_entries": 160}
+CORES = [RELAXED, FEW_NEURONS, LITTLE_MEMORY, FEW_OUTPUTS]
+NAMES = ["relaxed", "few neurons", "little memory", "few outputs"]
 
 
 def deliver(program: Program, spikes: dict) -> dict:
@@ -34,8 +41,8 @@ def expected(program: Program, spikes: dict) -> dict:
 
 def check(program: Program, rng) -> None:
     assert program.blocks
-    for _ in range(3):
-        spikes = {p.name: rng.random(p.size) < 0.3 for p in program.populations}
+    for _ in range(2):
+        spikes = {p.name: rng.random(p.size) < 0.2 for p in program.populations}
         want, got = expected(program, spikes), deliver(program, spikes)
         for name in want:
             np.testing.assert_array_equal(got[name], want[name], err_msg=name)
@@ -53,9 +60,82 @@ CONVS = {
 
 
 @pytest.mark.parametrize("options", CONVS.values(), ids=CONVS)
-@pytest.mark.parametrize("compartments", [1024, 40])
-def test_convolutions_deliver_their_weights(options, compartments, rng):
+@pytest.mark.parametrize("limits", CORES, ids=NAMES)
+def test_convolutions_deliver_their_weights(options, limits, rng):
     layers = [("c1", conv(rng, 4, 8, **options)), ("n1", spiking()), ("c2", conv(rng, 8, 4, 2, padding=1))]
     graph = chain((4, 9, 10), [*layers, ("n2", spiking()), ("f", ops.Flatten()), readout()])
-    small = target("loihi1").with_limits(core__compartments=compartments)
-    check(compile(graph, small), rng)
+    check(compile(graph, small(**limits)), rng)
+
+
+@pytest.mark.parametrize("limits", CORES, ids=NAMES)
+def test_dense_and_pruned_layers_deliver_their_weights(limits, rng):
+    layers = [("d1", dense(rng, 90, 70)), ("n1", spiking()), ("d2", pruned(rng, 70, 60)), ("n2", spiking())]
+    graph = chain((90,), [*layers, ("d3", dense(rng, 60, 5)), readout()])
+    check(compile(graph, small(**limits)), rng)
+
+
+@pytest.mark.parametrize("limits", CORES, ids=NAMES)
+def test_pools_merge_into_the_next_layer(limits, rng):
+    pool = ops.AvgPool2d((2, 2), (2, 2))
+    layers = [("c1", conv(rng, 2, 6, padding=1)), ("n1", spiking()), ("p1", pool)]
+    layers += [("c2", conv(rng, 6, 8, padding=1)), ("n2", spiking()), ("p2", pool), ("f", ops.Flatten())]
+    graph = chain((2, 12, 12), [*layers, ("d", dense(rng, 8 * 9, 10)), readout()])
+    program = compile(graph, small(**limits))
+    merged = program.projections[1]
+    assert isinstance(merged.map, ConvMap)
+    assert merged.map.weight.shape == (8, 6, 6, 6)
+    check(program, rng)
+
+
+@pytest.mark.parametrize("kind", ["pop16", "pop32"])
+def test_population_axons_deliver_with_bases_and_atoms_of_their_kind(kind, rng):
+    layers = [("c", conv(rng, 40, 8, padding=1)), ("n", spiking()), ("f", ops.Flatten()), readout()]
+    program = compile(chain((40, 20, 20), layers), "loihi1", pop_axons=kind)
+    check(program, rng)
+    convs = [s for b in program.blocks for s in b.synapses if s.axon_kind == kind]
+    assert convs
+    assert all((s.base <= 255).all() for s in convs)
+    if kind == "pop16":
+        assert all((s.base % 4 == 0).all() and s.atom.max() < 32 for s in convs)
+
+
+def test_recurrent_and_skipping_projections_deliver_their_weights(rng):
+    layers = [("d1", dense(rng, 30, 20)), ("n1", spiking()), ("d2", dense(rng, 20, 20)), ("n2", spiking())]
+    graph = chain((30,), [*layers, ("d3", dense(rng, 20, 4)), readout()])
+    edges = (*graph.edges, ("n2", "d2"), ("n1", "d3"), ("n2", "n1"))
+    check(compile(dataclasses.replace(graph, edges=edges), small(core__compartments=7)), rng)
+
+
+def test_one_dimensional_convolutions_deliver_their_weights(rng):
+    weight = rng.normal(size=(6, 3, 5))
+    layers = [("c", ops.Conv1d(weight, np.zeros(6), 2, 2)), ("n", spiking()), ("f", ops.Flatten()), readout()]
+    check(compile(chain((3, 40), layers), small(core__compartments=30)), rng)
+
+
+def test_a_lowered_chain_equals_the_ops_it_was_made_of(rng):
+    scale = ops.Scale(rng.random((8, 1, 1)) + 0.5)
+    layers = [
+        ("c1", conv(rng, 2, 6, padding=1)),
+        ("p", ops.AvgPool2d((3, 3), (2, 2), (1, 1))),
+        ("s1", ops.Scale(np.full((1, 1, 1), 2.0))),
+    ]
+    layers += [
+        ("c2", conv(rng, 6, 8, 3, groups=2, dilation=2)),
+        ("s", scale),
+        ("f", ops.Flatten()),
+        readout(),
+    ]
+    graph = chain((2, 20, 21), layers)
+    found = {}
+    compile(graph, after=lambda name, p: found.setdefault(name, p))
+    (way,) = paths.projections(graph)["encoder", "readout"]
+    want = paths.matrix(graph, "encoder", "readout", (way,)).toarray()
+    np.testing.assert_allclose(maps.as_matrix(found["lower"].projections[0].map).toarray(), want, atol=1e-12)
+
+
+def test_equal_source_neurons_share_an_axon(rng):
+    layers = [("n0", spiking()), ("p", ops.AvgPool2d((2, 2), (2, 2))), ("f", ops.Flatten())]
+    program = compile(chain((3, 8, 8), [*layers, ("d", dense(rng, 48, 10)), readout()]))
+    (synapses,) = program.blocks[-1].synapses
+    assert synapses.n_axons == 48
+    assert (np.bincount(synapses.axon) == 4).all()
