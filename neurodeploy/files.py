@@ -125,7 +125,12 @@ def open_hdf5(path: str | os.PathLike[str] | BinaryIO, *, label: str | None = No
             f"'{label}' is not a readable HDF5 file (truncated or another format): {error}"
         ) from error
     with file:
-        _refuse_links(file, label)
+        try:
+            _refuse_links(file, label)
+        except LoadError:
+            raise
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise LoadError(f"'{label}' is a damaged HDF5 file: {error}") from error
         yield file
 
 
