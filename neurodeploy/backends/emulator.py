@@ -85,14 +85,28 @@ def _readout(program: Program) -> compiled.Readout:
     return compiled.Readout(program.populations.index(output), "spikes" if spiking else "membrane")
 
 
+def trains(
+    program: Program, x: Floats, *, steps: int, input_coding: str, seed: int, first: int = 0
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return the spikes of every spiking population, shape (B, T, N)."""
+    given = _given(program, x, steps=steps, input_coding=input_coding, seed=seed, first=first)
+    return _spikes(program, lay_out(circuit_of(program)), given, steps, len(x))
+
+
 def _raster(
     program: Program, layout: Layout, given: dict[str, npt.NDArray[Any]], steps: int
 ) -> dict[str, npt.NDArray[np.int32]]:
     """Run the first sample once more and keep its single spikes."""
     alone = {name: values[:1] for name, values in given.items()}
-    figures = compiled.advance(layout, compiled.at_rest(layout, 1), steps=steps, keep="spikes", **alone)
+    return {name: raster_of(train[0]) for name, train in _spikes(program, layout, alone, steps, 1).items()}
+
+
+def _spikes(
+    program: Program, layout: Layout, given: dict[str, npt.NDArray[Any]], steps: int, size: int
+) -> dict[str, npt.NDArray[np.bool_]]:
+    figures = compiled.advance(layout, compiled.at_rest(layout, size), steps=steps, keep="spikes", **given)
     return {
-        p.name: raster_of(figures.spiked[0][:, layout.span(i)])
+        p.name: figures.spiked[:, :, layout.span(i)]
         for i, p in enumerate(program.populations)
         if program.graph[p.name].op.spiking
     }
