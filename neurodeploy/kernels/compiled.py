@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.kernels.layout import Layout
+from neurodeploy.kernels.layout import HORIZON, LANES, MEMO, Layout
 from neurodeploy.kernels.state import Bools, Ints, Longs, State, Trace
 
 Floats = npt.NDArray[np.float64]
@@ -166,13 +166,16 @@ def advance(
     spikes, synops = np.zeros((size, g), np.int64), np.zeros((size, g), np.int64)
     history = np.zeros((size, steps, 3 * n) if keep == "all" else (size, 0, 0), np.int32)
     fired = np.zeros((size, steps, n) if keep != "figures" else (size, 0, 0), np.uint8)
-    counted = readout.group if readout is not None and readout.by == "spikes" else -1
-    tables = (groups, layout.wires, layout.rows, layout.vector_at, layout.vectors, layout.words)
+    reading = (0, -1) if readout is None else (readout.by == "spikes", readout.group)
+    tables = (
+        groups, layout.wires, layout.rows, layout.vector_at, layout.vectors, layout.words, layout.sequence,
+        layout.stages,
+    )  # fmt: skip
     run = kernel()
 
     def part(low: int, high: int) -> None:
         run(
-            tables, layout.neurons.ravel(), here, np.array([low, high, first, steps, counted]),
+            tables, workspace(layout, min(steps, HORIZON)), layout.neurons.ravel(), here, np.array([low, high, first, steps, *reading]),
             batch.state, batch.fired, _given(rates, size, np.float64), starts, events,
             _given(bias, size, np.int32), read_at, batch.counts, decisions, spikes, synops, history, fired,
         )  # fmt: skip
@@ -181,6 +184,28 @@ def advance(
     spiked = fired[:, :, layout.position] != 0 if keep != "figures" else np.zeros((size, 0, 0), bool)
     trace = _trace(layout, history, spiked, synops) if keep == "all" else None
     return Figures(decisions, spikes, synops, spiked, trace)
+
+
+def workspace(layout: Layout, horizon: int) -> tuple[npt.NDArray[Any], ...]:
+    """Make what one thread needs besides its samples: sums, lists of spikes, and trains kept for reuse."""
+    n, g = layout.size, len(layout.groups)
+    bias = _aligned((n,), np.int32)
+    bias[:] = layout.neurons[2]
+    return (
+        _aligned((n,), np.int16),
+        _aligned((n,), np.int32),
+        bias,
+        np.empty(n * (horizon + 1) + LANES, np.int32),
+        layout.groups[:, 0] * (horizon + 1),
+        np.zeros((g, horizon + 1), np.int64),
+        np.zeros((g, horizon + 1), np.int64),
+        np.zeros(g, np.int64),
+        np.zeros(g, np.int64),
+        np.zeros(g, np.int64),
+        np.zeros(MEMO),
+        np.zeros(MEMO, np.int64),
+        np.zeros(MEMO, np.uint64),
+    )
 
 
 def _given(values: npt.NDArray[Any] | None, size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -243,12 +268,20 @@ def _compile(numba: Any) -> Callable[..., None]:
     from neurodeploy.kernels import loops
 
     i16, i32, i64, u8, f8 = numba.int16, numba.int32, numba.int64, numba.uint8, numba.float64
-    tables = numba.types.Tuple((i64[:, ::1], i64[:, ::1], i32[:, ::1], i32[::1], numba.int8[::1], i32[::1]))
+    tables = numba.types.Tuple(
+        (i64[:, ::1], i64[:, ::1], i32[:, ::1], i32[::1], numba.int8[::1], i32[::1], i64[::1], i64[:, ::1])
+    )
+    work = numba.types.Tuple((
+        i16[::1], i32[::1], i32[::1], i32[::1], i64[::1], i64[:, ::1], i64[:, ::1], i64[::1], i64[::1], i64[::1],
+        f8[::1], i64[::1], numba.uint64[::1],
+    ))  # fmt: skip
     signature = numba.void(
-        tables, i32[::1], i64[::1], i64[::1], i32[:, ::1], u8[:, ::1], f8[:, ::1], i64[:, ::1], i32[::1],
+        tables, work, i32[::1], i64[::1], i64[::1], i32[:, ::1], u8[:, ::1], f8[:, ::1], i64[:, ::1], i32[::1],
         i32[:, ::1], i64[::1], i64[:, ::1], i16[:, ::1], i64[:, ::1], i64[:, ::1], i32[:, :, ::1], u8[:, :, ::1],
     )  # fmt: skip
-    compiled: Callable[..., None] = numba.njit(signature, nogil=True, cache=True)(loops.run_samples)
+    compiled: Callable[..., None] = numba.njit(signature, nogil=True, cache=True, _nrt=False)(
+        loops.run_samples
+    )
     return compiled
 
 

@@ -21,6 +21,11 @@ Bytes = npt.NDArray[np.int8]
 LANES = 32
 """Neurons per vector: 32 16-bit accumulators fill the widest register there is."""
 
+HORIZON = 64
+"""Steps a stage runs at a time; a host neuron's spikes in them are the bits of one word."""
+MEMO = 1024
+"""Trains of host neurons kept for reuse: images have few grey levels."""
+
 DENSE, WINDOWS, PACKED, WIDE = range(4)
 """How wires store their rows: one stretch over all vectors of the target; a list of vectors; single synapses with index and
 mantissa in one word; single synapses of 32 bits each."""
@@ -38,7 +43,7 @@ class Layout:
     groups : ndarray of int64, shape (G, 4)
         First position, size, kind of step, kept current (0 or 1, of `INTEGRATE`).
     wires : ndarray of int64, shape (W, 5)
-        Source group, target group, kind of rows, shift, first row. Sorted by target.
+        Source group, target group, kind of rows, shift, first row. Sorted by the target's stage.
     rows : ndarray of int32, shape (R, 4)
         Per source position: first vector or word, how many, position they start from, synapses.
     vector_at : ndarray of int32, shape (V,)
@@ -51,6 +56,11 @@ class Layout:
         Kept current and membrane (of 4096), bias, threshold, refractory steps, lower and upper bound.
     position : ndarray of int64, shape (n,)
         Where each of the circuit's neurons lies.
+    sequence : ndarray of int64, shape (G,)
+        Groups in the order of stages.
+    stages : ndarray of int64, shape (S, 4)
+        First and last group in `sequence`, first and last of `wires` into them. Stages depend on earlier ones only;
+        the groups of one stage feed each other.
     """
 
     groups: Longs
@@ -61,6 +71,8 @@ class Layout:
     words: Ints
     neurons: Ints
     position: Longs
+    sequence: Longs
+    stages: Longs
 
     @property
     def size(self) -> int:
@@ -99,7 +111,8 @@ def lay_out(circuit: Circuit) -> Layout:
         kind, keep = _fill(group, neurons, place)
         groups[i] = starts[i], group.size, kind, keep
     tables = _Tables()
-    wires = sorted(circuit.wires, key=lambda w: w.target)
+    sequence, stage_of = stages_of(len(circuit.groups), [(w.source, w.target) for w in circuit.wires])
+    wires = sorted(circuit.wires, key=lambda w: (stage_of[w.target], w.target))
     records = [
         tables.add(_sorted_rows(w, orders[w.source], orders[w.target]), circuit.groups[w.target].size,
                    base=int(starts[w.target]), ends=(w.source, w.target))
@@ -111,8 +124,49 @@ def lay_out(circuit: Circuit) -> Layout:
         wires=np.array(records, np.int64).reshape(-1, 5),
         neurons=neurons,
         position=position.astype(np.int64),
+        sequence=np.array(sequence, np.int64),
+        stages=_bounds([stage_of[g] for g in sequence], [stage_of[w.target] for w in wires]),
         **tables.arrays(),
     )
+
+
+def stages_of(n: int, edges: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Sort groups so that each comes after all it depends on, groups in a loop together.
+
+    Returns
+    -------
+    sequence : list of int
+    stage_of : list of int
+        Stage of every group, counted from 0.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = np.array(edges, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(ends.shape[1], np.int8), (ends[0], ends[1])), shape=(n, n))
+    count, loop = connected_components(graph, directed=True, connection="strong")
+    depth = np.zeros(count, np.int64)
+    for _ in range(count):  # longest way from a source; settles after as many rounds as the longest chain
+        before = depth.copy()
+        outside = loop[ends[0]] != loop[ends[1]]
+        np.maximum.at(depth, loop[ends[1]][outside], before[loop[ends[0]][outside]] + 1)
+        if np.array_equal(before, depth):
+            break
+    order = sorted(range(count), key=lambda c: (depth[c], np.flatnonzero(loop == c)[0]))
+    rank = {c: i for i, c in enumerate(order)}
+    stage_of = [rank[int(c)] for c in loop]
+    return sorted(range(n), key=lambda g: (stage_of[g], g)), stage_of
+
+
+def _bounds(group_stages: list[int], wire_stages: list[int]) -> Longs:
+    """First and last group and wire of every stage, from the sorted stages of both."""
+    stages = np.arange(max(group_stages) + 1)
+    cuts = [
+        np.searchsorted(given, stages, side)
+        for given in (group_stages, wire_stages)
+        for side in ("left", "right")
+    ]
+    return np.stack(cuts, axis=1).astype(np.int64)
 
 
 def _padded(size: int) -> int:

@@ -1,7 +1,9 @@
-"""The fast kernel: samples one after the other, each for all its steps, only where spikes go.
+"""The fast kernel: sample after sample, stage after stage, step after step, only where spikes go.
 
-Written for Numba; `compiled.py` compiles and calls it. Everything is an integer array with one dimension, so that a
-sample's state and the accumulators stay in the first cache levels; only the weights are shared.
+Written for Numba; `compiled.py` compiles and calls it. Groups that feed each other in a loop form a stage and are
+stepped together. A stage runs `HORIZON` steps before the next one starts, which has all its input by then: the order
+changes no integer, but one layer's weights and state stay in the first cache levels, and the processor sees work of
+many steps at once.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numba
 import numpy as np
 
 from neurodeploy.kernels import lanes
-from neurodeploy.kernels.layout import DENSE, GENERAL, LANES, OUTSIDE, PACKED, WINDOWS
+from neurodeploy.kernels.layout import DENSE, GENERAL, HORIZON, LANES, MEMO, OUTSIDE, PACKED, WINDOWS
 
 add_vector, add_rows, add_rows4, flush = lanes.add_vector, lanes.add_rows, lanes.add_rows4, lanes.flush
 integrate, integrate_wide, step_general = lanes.integrate, lanes.integrate_wide, lanes.step
@@ -25,29 +27,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def jit(function: F) -> F:
     """Compile a function for use in other compiled functions."""
-    compiled: F = numba.njit(nogil=True, inline="always")(function)
+    compiled: F = numba.njit(nogil=True, inline="always", _nrt=False)(function)
     return compiled
 
 
 FLUSH_AFTER = 255
 """Spikes a 16-bit accumulator surely holds: 255 * 128 < 2**15."""
-HORIZON = 128
-"""Steps for which host spikes are planned ahead."""
 EDGE = 1e-9
 """As in `numerics.coding.rate_spikes`."""
 
 
 @jit
-def fill_lists(fired: Any, groups: Any, lists: Any, fill: Any) -> None:
+def recall(fired: Any, groups: Any, room: Any, lists: Any, first: Any, count: Any) -> None:
     """List the neurons whose spikes of the last step are still to arrive."""
     for g in range(len(groups)):
         start, size = groups[g, 0], groups[g, 1]
         n = 0
         for at in range(start, start + (size + LANES - 1) // LANES * LANES):
             if fired[at]:
-                lists[start + n] = at
+                lists[room[g] + n] = at
                 n += 1
-        fill[g] = n
+        first[g, 0], count[g, 0] = room[g], n
+
+
+@jit
+def carry(lists: Any, room: Any, first: Any, count: Any, steps: int) -> None:
+    """Move the spikes of the last of some steps to where the next steps expect them."""
+    for g in range(len(room)):
+        last, n = first[g, steps], count[g, steps]
+        for i in range(n):
+            lists[room[g] + i] = lists[last + i]
+        first[g, 0], count[g, 0] = room[g], n
 
 
 @jit
@@ -119,20 +129,28 @@ def add_wide(rows: Any, words: Any, spikes: Any, i: int, end: int, offset: int, 
 
 @jit
 def deliver(
-    tables: Any, w: int, lists: Any, fill: Any, acc: Any, q: Any, pending: Any, shifts: Any, wide: Any
+    tables: Any,
+    w: int,
+    lists: Any,
+    begin: int,
+    n: int,
+    acc: Any,
+    q: Any,
+    pending: Any,
+    shifts: Any,
+    wide: Any,
 ) -> int:
-    """Add what the spikes of one group do in another; return the number of synapses they met.
+    """Add what spikes of one group do in another; return the number of synapses they met.
 
     ``pending`` counts the rows in a group's 16-bit sums, which stand for themselves times two to ``shifts``.
     """
-    groups, wires, rows, vector_at, vectors, words = tables
-    source, target, kind, shift = wires[w, 0], wires[w, 1], wires[w, 2], wires[w, 3]
-    start, n = groups[source, 0], fill[source]
-    offset = wires[w, 4] - start
+    groups, wires, rows, vector_at, vectors, words = tables[:6]
+    target, kind, shift = wires[w, 1], wires[w, 2], wires[w, 3]
+    offset = wires[w, 4] - groups[wires[w, 0], 0]
     synapses = 0
     if kind != DENSE and kind != WINDOWS and kind != PACKED:
         wide[target] = 1
-        return add_wide(rows, words, lists, start, start + n, offset, q)
+        return add_wide(rows, words, lists, begin, begin + n, offset, q)
     i = 0
     while i < n:
         if pending[target] and (shifts[target] != shift or pending[target] == FLUSH_AFTER):
@@ -142,11 +160,11 @@ def deliver(
         shifts[target] = shift
         end = min(n, i + FLUSH_AFTER - pending[target])
         if kind == DENSE:
-            synapses += add_dense(rows, vectors, lists, start + i, start + end, offset, acc)
+            synapses += add_dense(rows, vectors, lists, begin + i, begin + end, offset, acc)
         elif kind == WINDOWS:
-            synapses += add_windows(rows, vector_at, vectors, lists, start + i, start + end, offset, acc)
+            synapses += add_windows(rows, vector_at, vectors, lists, begin + i, begin + end, offset, acc)
         else:
-            synapses += add_packed(rows, words, lists, start + i, start + end, offset, acc)
+            synapses += add_packed(rows, words, lists, begin + i, begin + end, offset, acc)
         pending[target] += end - i
         i = end
     return synapses
@@ -154,20 +172,12 @@ def deliver(
 
 @jit
 def update_group(
-    groups: Any,
-    g: int,
-    acc: Any,
-    q: Any,
-    state: Any,
-    neurons: Any,
-    bias: Any,
-    shift: int,
-    wide: int,
-    lists: Any,
-) -> int:
-    """Step a group's neurons and list those that spike; return how many."""
+    groups: Any, g: int, acc: Any, q: Any, state: Any, neurons: Any, bias: Any, shift: int, wide: int, lists: Any,
+    count: int,
+) -> int:  # fmt: skip
+    """Step a group's neurons and list those that spike from entry ``count`` on; return where the list ends."""
     start, size, kind, keep = groups[g, 0], groups[g, 1], groups[g, 2], np.int32(groups[g, 3])
-    n, count = len(bias), start
+    n = len(bias)
     for at in range(start, start + size, LANES):
         if kind == GENERAL:
             mask = step_general(acc, q, state, neurons, bias, at, at, n, n, keep, shift)
@@ -176,36 +186,67 @@ def update_group(
         else:
             mask = integrate(acc, q, state, neurons, bias, at, at, n, n, keep, shift)
         count = list_spikes(lists, count, at, mask)
-    return count - start
+    return count
 
 
 @jit
-def plan_host(rates: Any, place: Any, done: int, due: Any, agenda: Any) -> None:
-    """Enter the spikes of host neurons in the coming steps: ``agenda[t, :due[t]]`` are those of step ``done + t``.
+def train_of(rate: float, done: int, steps: int) -> int:
+    """Spikes of a host neuron in the steps after ``done``, as bits.
 
-    Spike k of a neuron is sent in the first step t, counted from 1, with ``t * rate - EDGE > k``, as in
+    Spike k is sent in the first step t, counted from 1, with ``t * rate - EDGE > k``, as in
     `numerics.coding.rate_spikes`.
     """
-    due[:] = 0
-    end = done + len(due)
+    train = np.uint64(0)
+    end = done + steps
+    apart = 1.0 / rate
+    k = max(np.ceil(done * rate - EDGE), 1.0)
+    while k * apart < end:
+        t = max(np.int64(k * apart), done + 1)
+        while t > done + 1 and (t - 1) * rate - EDGE > k:
+            t -= 1
+        while not t * rate - EDGE > k:
+            t += 1
+        if t > end:
+            break
+        train |= np.uint64(1) << np.uint64(t - 1 - done)
+        k += 1.0
+    return train
+
+
+@jit
+def plan_host(
+    rates: Any, place: Any, done: int, steps: int, lists: Any, room: int, stride: int, first: Any, count: Any,
+    memo_rate: Any, memo_done: Any, memo_train: Any,
+) -> None:  # fmt: skip
+    """List the spikes of host neurons in the coming steps."""
+    for t in range(steps):
+        first[t + 1], count[t + 1] = room + (t + 1) * stride, 0
     for i in range(len(rates)):
         rate = rates[i]
         if rate <= 0.0:
             continue
-        apart = 1.0 / rate
-        k = max(np.ceil(done * rate - EDGE), 1.0)
-        while k * apart < end:
-            t = max(np.int64(k * apart), done + 1)
-            while t > done + 1 and (t - 1) * rate - EDGE > k:
-                t -= 1
-            while not t * rate - EDGE > k:
-                t += 1
-            if t > end:
-                break
-            slot = t - 1 - done
-            agenda[slot, due[slot]] = place[i]
-            due[slot] += 1
-            k += 1.0
+        slot = (np.int64(rate * 16777216.0) * 2654435761 >> 13) % MEMO
+        if memo_rate[slot] != rate or memo_done[slot] != done:
+            memo_rate[slot], memo_done[slot] = rate, done
+            memo_train[slot] = train_of(rate, done, steps)
+        train = memo_train[slot]
+        while train:
+            t = np.int64(lowest_bit(train)) + 1
+            train &= train - np.uint64(1)
+            lists[first[t] + count[t]] = place[i]
+            count[t] += 1
+
+
+@jit
+def copy_events(
+    starts: Any, events: Any, t0: int, steps: int, lists: Any, room: int, stride: int, first: Any, count: Any
+) -> None:
+    """List given spikes of host neurons in the coming steps."""
+    for t in range(steps):
+        k = starts[t0 + t]
+        first[t + 1], count[t + 1] = room + (t + 1) * stride, starts[t0 + t + 1] - k
+        for i in range(count[t + 1]):
+            lists[first[t + 1] + i] = events[k + i]
 
 
 @jit
@@ -219,16 +260,8 @@ def largest(values: Any, at: Any) -> int:
     return best
 
 
-@jit
-def aligned(size: int, kind: Any) -> Any:
-    """Zeros that start on a cache line."""
-    raw = np.zeros(size + 64, kind)
-    skip = (-raw.ctypes.data) % 64 // raw.itemsize
-    return raw[skip : skip + size]
-
-
 def run_samples(
-    tables: Any, neurons: Any, place: Any, span: Any, state: Any, fired: Any, rates: Any, event_start: Any, events: Any,
+    tables: Any, work: Any, neurons: Any, place: Any, span: Any, state: Any, fired: Any, rates: Any, event_start: Any, events: Any,
     own_bias: Any, read_at: Any, read_counts: Any, decisions: Any, spikes: Any, synops: Any, history: Any,
     fired_history: Any,
 ) -> None:  # fmt: skip
@@ -237,12 +270,14 @@ def run_samples(
     Parameters
     ----------
     tables : tuple of arrays
-        Groups, wires, rows, vector_at, vectors, words of the layout.
+        Groups, wires, rows, vector_at, vectors, words, sequence, stages of the layout.
+    work : tuple of arrays
+        As `compiled.workspace` makes them.
     neurons : int32 (7 * N,)
     place : int64
         Position of each neuron of group 0.
     span : int64
-        Low, high, first step, steps, and the group that is read out (-1: its membrane).
+        Low, high, first step, steps, whether spikes are read out or the membrane, and of which group (-1: none).
     state : int32 (B, 3 * N)
         u, v, wait.
     fired : uint8 (B, N)
@@ -257,60 +292,77 @@ def run_samples(
     spikes, synops : int64 (B, G)
     history : int32 (B, T, 3 * N) or (B, 0, 0); fired_history : uint8 (B, T, N) or (B, 0, 0)
     """
-    groups, wires = tables[0], tables[1]
-    n, n_groups, n_wires = len(neurons) // 7, len(groups), len(wires)
-    done, steps, counted = span[2], span[3], span[4]
-    acc, q, bias = aligned(n, np.int16), aligned(n, np.int32), aligned(n, np.int32)
-    bias[:] = neurons[2 * n : 3 * n]
-    lists, fill = np.empty(n + LANES, np.int32), np.zeros(n_groups, np.int64)
-    pending, shifts = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
-    wide = np.zeros(n_groups, np.int64)
-    horizon = min(steps, HORIZON)
-    due, agenda = np.empty(horizon, np.int64), np.empty((horizon, rates.shape[1]), np.int32)
+    groups, wires, sequence, stages = tables[0], tables[1], tables[6], tables[7]
+    n, n_groups = len(neurons) // 7, len(groups)
+    done, steps, counted, read = span[2], span[3], span[4], span[5]
+    acc, q, bias, lists, room, first, count, pending, shifts, wide, memo_rate, memo_done, memo_train = work
+    stride = (groups[0, 1] + LANES - 1) // LANES * LANES
     for b in range(span[0], span[1]):
         mine = state[b]
-        fill_lists(fired[b], groups, lists, fill)
+        recall(fired[b], groups, room, lists, first, count)
         for i in range(own_bias.shape[1]):
             bias[place[i]] = own_bias[b, i]
-        for t in range(steps):
-            for w in range(n_wires):
-                if fill[wires[w, 0]]:
-                    synops[b, wires[w, 1]] += deliver(tables, w, lists, fill, acc, q, pending, shifts, wide)
-            for g in range(n_groups):
-                if groups[g, 2] == OUTSIDE:
-                    fill[g] = 0
-                else:
-                    fill[g] = update_group(
-                        groups, g, acc, q, mine, neurons, bias, np.int32(shifts[g]), wide[g], lists
-                    )
-                    pending[g], wide[g] = 0, 0
+        for t0 in range(0, steps, HORIZON):
+            block = min(HORIZON, steps - t0)
             if rates.shape[1]:
-                slot = t % horizon
-                if slot == 0:
-                    plan_host(rates[b], place, done + t, due, agenda)
-                fill[0] = due[slot]
-                for i in range(fill[0]):
-                    lists[groups[0, 0] + i] = agenda[slot, i]
+                plan_host(rates[b], place, done + t0, block, lists, room[0], stride, first[0], count[0],
+                          memo_rate, memo_done, memo_train)  # fmt: skip
             elif event_start.shape[1]:
-                k = event_start[b, t]
-                fill[0] = event_start[b, t + 1] - k
-                for i in range(fill[0]):
-                    lists[groups[0, 0] + i] = events[k + i]
+                copy_events(event_start[b], events, t0, block, lists, room[0], stride, first[0], count[0])
+            for s in range(len(stages)):
+                for t in range(block):
+                    for w in range(stages[s, 2], stages[s, 3]):
+                        source = wires[w, 0]
+                        if count[source, t]:
+                            synops[b, wires[w, 1]] += deliver(
+                                tables,
+                                w,
+                                lists,
+                                first[source, t],
+                                count[source, t],
+                                acc,
+                                q,
+                                pending,
+                                shifts,
+                                wide,
+                            )
+                    for j in range(stages[s, 0], stages[s, 1]):
+                        g = sequence[j]
+                        if groups[g, 2] != OUTSIDE:
+                            begin = first[g, t] + count[g, t]
+                            end = update_group(
+                                groups,
+                                g,
+                                acc,
+                                q,
+                                mine,
+                                neurons,
+                                bias,
+                                np.int32(shifts[g]),
+                                wide[g],
+                                lists,
+                                begin,
+                            )
+                            first[g, t + 1], count[g, t + 1] = begin, end - begin
+                            pending[g], wide[g] = 0, 0
+                            if g == read and counted:
+                                for i in range(begin, end):
+                                    read_counts[b, lists[i]] += 1
+                                decisions[b, t0 + t] = largest(read_counts[b], read_at)
+                            elif g == read:
+                                decisions[b, t0 + t] = largest(mine[n : 2 * n], read_at)
+                            if history.shape[1]:
+                                for i in range(groups[g, 0], groups[g, 0] + groups[g, 1]):
+                                    for part in range(0, 3 * n, n):
+                                        history[b, t0 + t, part + i] = mine[part + i]
             for g in range(n_groups):
-                spikes[b, g] += fill[g]
-            if counted >= 0:
-                for i in range(fill[counted]):
-                    read_counts[b, lists[groups[counted, 0] + i]] += 1
-                decisions[b, t] = largest(read_counts[b], read_at)
-            elif len(read_at):
-                decisions[b, t] = largest(mine[n : 2 * n], read_at)
-            if history.shape[1]:
-                history[b, t] = mine
-            if fired_history.shape[1]:
-                for g in range(n_groups):
-                    for i in range(fill[g]):
-                        fired_history[b, t, lists[groups[g, 0] + i]] = 1
+                for t in range(block):
+                    spikes[b, g] += count[g, t + 1]
+                    if fired_history.shape[1]:
+                        for i in range(first[g, t + 1], first[g, t + 1] + count[g, t + 1]):
+                            fired_history[b, t0 + t, lists[i]] = 1
+            carry(lists, room, first, count, block)
         fired[b] = 0
         for g in range(n_groups):
-            for i in range(fill[g]):
-                fired[b, lists[groups[g, 0] + i]] = 1
+            for i in range(count[g, 0]):
+                fired[b, lists[room[g] + i]] = 1
