@@ -201,7 +201,8 @@ def open_session(
     for name, player in players.items():
         network.populations[name].output = player
     probes = add_probes(graph, network)
-    simulator = nengo.Simulator(network, dt=graph.dt, progress_bar=False)
+    model = nengo.builder.Model(dt=graph.dt)  # one that leaves Nengo's cache of decoders on disk alone
+    simulator = nengo.Simulator(network, model=model, progress_bar=False)
     reach = fan_out(graph)
 
     def run(x: Floats, first: int) -> Recording:

@@ -155,7 +155,7 @@ def test_a_network_can_be_extended_with_ordinary_nengo(rng):
             network.populations["fc1.relu"].neurons, ensemble, transform=np.full((1, 8), 1 / 8), synapse=0.05
         )
         probe = nengo.Probe(ensemble, synapse=0.05)
-    with nengo.Simulator(network, dt=DT, progress_bar=False) as simulator:
+    with nengo.Simulator(network, model=nengo.builder.Model(dt=DT), progress_bar=False) as simulator:
         simulator.run(0.5)
     mean_rate = simulate(graph, x[None], steps=500).rates["fc1.relu"].mean()
     assert simulator.data[probe][-100:].mean() == pytest.approx(mean_rate, abs=0.05)
