@@ -85,11 +85,11 @@ def synapses_into(projection: Projection, wiring: Wiring | Conv, tile: Tile, gri
     if isinstance(wiring, Conv):
         return _conv(projection, wiring, tile)
     rows, used = wiring.rows_into(tile.neurons(grid))
-    number = np.full(wiring.units, NONE, np.int32)
+    number = np.full(wiring.units + 1, NONE, np.int32)  # the last one is for sources without weights
     number[used] = np.arange(len(used), dtype=np.int32)
     return Synapses(
         source=projection.source,
-        axon=np.where(wiring.unit >= 0, number[wiring.unit], NONE).astype(np.int32),
+        axon=number[wiring.unit],
         atom=np.zeros(len(wiring.unit), np.int32),
         first_row=np.arange(len(used), dtype=np.int32),
         base=np.zeros(len(used), np.int32),

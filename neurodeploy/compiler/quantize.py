@@ -22,8 +22,8 @@ from neurodeploy.program import Population, Program, Projection
 
 Floats = npt.NDArray[np.float64]
 
-NOMINAL = 255.0
-"""Weights are scaled so that the largest becomes this before it is rounded (nengo-loihi)."""
+NOMINAL_BITS = 8
+"""Width at which the nominal range of weights, -255 to 255, has a step of 1 (nengo-loihi)."""
 TOP_EXPONENT, LAST_EXPONENT, WEAKEST_EXPONENT = 0, -7, -6
 """Exponents the search goes through, and the smallest that a weaker projection gets (nengo-loihi)."""
 SMALL = 1e-8
@@ -76,11 +76,43 @@ def quantize(program: Program) -> Program:
             continue
         into = [i for i, p in enumerate(projections) if p.target == population.name]
         largest = [_largest(projections[i]) for i in into]
-        found = find_scale(population, max(largest, default=0.0), regs, steps=_steps(program))
+        form = WeightForm(bits, int(_is_signed([projections[i] for i in into], bits, regs)), lossy)
+        found = find_scale(
+            population, max(largest, default=0.0), regs, nominal=form.nominal, steps=_steps(program)
+        )
         populations.append(_population(population, found, regs))
         for i in into:
-            projections[i] = _projection(projections[i], found, regs, bits=bits, lossy=lossy)
+            projections[i] = _projection(projections[i], found, regs, form)
     return dataclasses.replace(program, populations=tuple(populations), projections=tuple(projections))
+
+
+@dataclass(frozen=True)
+class WeightForm:
+    """How the weights into one population are stored.
+
+    Parameters
+    ----------
+    bits : int
+        The sign included.
+    signed : int
+        Bits lost to the sign: 1 for weights of both signs.
+    lossy : bool
+        Lose what nengo-loihi loses.
+    """
+
+    bits: int
+    signed: int
+    lossy: bool
+
+    @property
+    def nominal(self) -> float:
+        """What the largest weight becomes before rounding: half a code above the top one, 255 for 8 bits."""
+        unused = NOMINAL_BITS - self.bits + self.signed
+        return float((2 ** (NOMINAL_BITS - unused) - 0.5) * 2**unused)
+
+
+def _is_signed(into: list[Projection], bits: int, regs: Registers) -> bool:
+    return bits == max(regs.weight_bits) or any((p.map.weight < 0).any() for p in into)
 
 
 def stored_bits(wanted: int, regs: Registers) -> int:
@@ -88,7 +120,9 @@ def stored_bits(wanted: int, regs: Registers) -> int:
     return min((b for b in regs.weight_bits if b >= wanted), default=max(regs.weight_bits))
 
 
-def find_scale(population: Population, strongest: float, regs: Registers, *, steps: int) -> Scale:
+def find_scale(
+    population: Population, strongest: float, regs: Registers, *, nominal: float, steps: int
+) -> Scale:
     """Find the largest scale at which threshold and bias of a population fit their registers.
 
     Parameters
@@ -97,13 +131,15 @@ def find_scale(population: Population, strongest: float, regs: Registers, *, ste
     strongest : float
         Largest absolute weight into it.
     regs : Registers
+    nominal : float
+        What the largest weight becomes before it is rounded.
     steps : int
         Length of a run, for integrators.
     """
     u, v = _infactors(population, regs)
     top = largest_bias(population)
     if strongest > SMALL:
-        return _by_weight(population, strongest, u, v, regs, steps)
+        return _by_weight(population, strongest, nominal, u, v, regs, steps)
     if top > SMALL:
         return _by_bias(population, top, u, v, regs, steps)
     reach = min(regs.threshold_max, 2**regs.input_bits - 1)
@@ -174,9 +210,15 @@ def _infactors(population: Population, regs: Registers) -> tuple[Floats, Floats]
 
 
 def _by_weight(
-    population: Population, strongest: float, u: Floats, v: Floats, regs: Registers, steps: int
+    population: Population,
+    strongest: float,
+    nominal: float,
+    u: Floats,
+    v: Floats,
+    regs: Registers,
+    steps: int,
 ) -> Scale:
-    weight = NOMINAL / strongest
+    weight = nominal / strongest
     reach = np.asarray(reached(population, steps), np.float32)
     bias = np.asarray(np.nan_to_num(population.bias), np.float32)
     for exponent in range(TOP_EXPONENT, LAST_EXPONENT - 1, -1):
@@ -224,14 +266,11 @@ def _population(population: Population, scale: Scale, regs: Registers) -> Popula
     return dataclasses.replace(population, compartments=compartments, weight_scale=float(scale.membrane[0]))
 
 
-def _projection(
-    projection: Projection, scale: Scale, regs: Registers, *, bits: int, lossy: bool
-) -> Projection:
+def _projection(projection: Projection, scale: Scale, regs: Registers, form: WeightForm) -> Projection:
     map_ = projection.map
     weight = np.nan_to_num(np.asarray(map_.weight, np.float32), posinf=0.0, neginf=0.0)
     largest = float(np.abs(weight).max(initial=0.0))
-    signed = int((weight < 0).any() or bits == max(regs.weight_bits))
-    exponent, up = _exponent(largest, scale, lossy=lossy)
+    exponent, up = _exponent(largest, scale, lossy=form.lossy)
     if scale.weight.ndim and not np.all(scale.weight == scale.weight[0]):
         per_neuron = maps.scale_rows(
             maps.with_weight(map_, weight.astype(np.float64)), scale.weight * 2.0**up
@@ -240,11 +279,16 @@ def _projection(
     else:
         nominal = weight * np.float32(scale.weight.flat[0]) * np.float32(2.0**up)
     codes = formats.weight_code(
-        nominal, bits=bits, signed_shift=signed, exponent=exponent, shift=regs.shift, lossy=lossy
+        nominal,
+        bits=form.bits,
+        signed_shift=form.signed,
+        exponent=exponent,
+        shift=regs.shift,
+        lossy=form.lossy,
     )
-    kept = exponent if lossy else max(exponent, -(8 - bits + signed))
+    kept = exponent if form.lossy else max(exponent, form.bits - form.signed - NOMINAL_BITS)
     return dataclasses.replace(
-        projection, map=maps.with_weight(map_, codes), weight_exp=kept, weight_bits=bits
+        projection, map=maps.with_weight(map_, codes), weight_exp=kept, weight_bits=form.bits
     )
 
 
