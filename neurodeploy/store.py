@@ -1,8 +1,9 @@
 """Graphs in files: `.nd` is one HDF5 file that NIR's own reader opens too.
 
-The group ``/node`` holds the graph as NIR 1.0 lays it out: every parameter in full shape, grouped convolutions
-written out. What NIR has no word for (the order of nodes, the user's layer names, reset, units, notes) is JSON text
-in ``/neurodeploy``, so a file holds numbers and text only. The same graph gives the same bytes.
+The group ``/node`` holds the graph as NIR 1.0 lays it out: every parameter in full shape, grouped
+convolutions written out. What NIR has no word for (the order of nodes, the user's layer names, reset,
+units, notes) is JSON text in ``/neurodeploy``, so a file holds numbers and text only. The same graph gives
+the same bytes.
 """
 
 from __future__ import annotations
@@ -244,7 +245,8 @@ def _read(file: h5py.File, path: str) -> Graph:
     version = int(_take(file, "neurodeploy/version", path))
     if version > VERSION:
         raise LoadError(
-            f"'{path}' has layout version {version}; this neurodeploy reads up to {VERSION}, install a later one"
+            f"'{path}' has layout version {version}; this neurodeploy reads up to {VERSION}: "
+            "install a later one"
         )
     extras = json.loads(_take(file, "neurodeploy/graph", path))
     nodes = tuple(_read_node(file, extra, path) for extra in extras["nodes"])

@@ -1,7 +1,7 @@
 """Folding: the same function in fewer ops, all of them NIR's where that is possible.
 
-Each rule looks at one node and returns a simpler graph, or None where it has nothing to do; `fold` applies the
-tuple `RULES` until nothing changes. A rule is exact: the folded graph computes what the source does, up to
+Each rule looks at one node and returns a simpler graph, or None where it has nothing to do; `fold` applies
+all `RULES` until nothing changes. A rule is exact: the folded graph computes what the source does, up to
 rounding.
 """
 

@@ -66,10 +66,10 @@ KINDS: Mapping[str, Make] = MappingProxyType(
 )
 """Makers by name; every neuron has threshold 1 and adds its weighted input of a step to the membrane.
 
-``if`` resets to zero, which is Loihi's compartment without decay; ``if-soft`` subtracts the threshold. ``lif`` leaks
-with 20 ms towards half the threshold: a neuron on its way from 0 to the threshold loses on average what half the
-threshold loses, so this bias current keeps the mean response on the ramp. ``cuba`` and ``cuba-lif`` are the same with
-and without the leak, behind a current that decays with 5 ms.
+``if`` resets to zero, which is Loihi's compartment without decay; ``if-soft`` subtracts the threshold.
+``lif`` leaks with 20 ms towards half the threshold: a neuron on its way from 0 to the threshold loses on
+average what half the threshold loses, so this bias current keeps the mean response on the ramp. ``cuba``
+and ``cuba-lif`` are the same with and without the leak, behind a current that decays with 5 ms.
 """
 
 

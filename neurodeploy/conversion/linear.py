@@ -212,8 +212,10 @@ def fold_scale(graph: Graph, node: Node) -> Graph | None:
     """Fold an elementwise product into the weights behind it, else into the weights in front of it."""
     if not isinstance(node.op, ops.Scale):
         return None
-    shape = graph.shapes[node.name]
-    scale = np.broadcast_to(node.op.scale, shape)
+    host = surgery.leader(graph, node)
+    if host is not None and isinstance(host.op, ops.Scale):
+        return surgery.absorb(graph, host, node, ops.Scale(host.op.scale * node.op.scale))
+    scale = np.broadcast_to(node.op.scale, graph.shapes[node.name])
     return _fold_ahead(graph, node, scale, None) or _fold_back(graph, node, scale)
 
 
@@ -225,11 +227,10 @@ def _fold_back(graph: Graph, node: Node, scale: Floats) -> Graph | None:
             return surgery.absorb(graph, host, node, scale_outputs(host.op, scale))
         if is_conv(host.op) and channels is not None:
             return surgery.absorb(graph, host, node, scale_outputs(host.op, channels))
-        before = _shape_before(graph, host)
         if isinstance(host.op, ops.SumPool2d) and channels is not None:
-            scale = np.broadcast_to(channels[:, None, None], before)
+            scale = np.broadcast_to(channels[:, None, None], _shape_before(graph, host))
         elif isinstance(host.op, ops.Flatten | ops.Reshape):
-            scale = scale.reshape(before)
+            scale = scale.reshape(_shape_before(graph, host))
         else:
             return None
         here = host

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.conversion import kinds, surgery
-from neurodeploy.conversion.balance import balance
+from neurodeploy.conversion.balance import Options, balance
 from neurodeploy.conversion.fold import fold
+from neurodeploy.conversion.skeleton import with_encoder, with_neurons
 from neurodeploy.errors import ConvertError, DataError, OptionError
 from neurodeploy.ir import ops
-from neurodeploy.ir.graph import Graph, Node
-from neurodeploy.ir.ops import Op
+from neurodeploy.ir.graph import Graph
 from neurodeploy.ir.verify import verify
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +20,6 @@ SAMPLES = 256
 STEPS = 64
 """Steps that the conversion is balanced for unless told otherwise."""
 OUTPUTS = ("membrane", "spikes")
-ENCODER = "encoder"
 
 REASONS: dict[str, str] = {
     "Softmax": "a softmax before the end has no spiking form; only a final one can be left out",
@@ -82,13 +78,13 @@ def convert(
     folded = fold(graph)
     refuse_leftovers(folded)
     x = relayout(graph, folded, draw(calibration, seed))
-    skeleton = with_encoder(folded, x)
-    skeleton = with_neurons(skeleton, neuron, output)
-    steps = STEPS if steps is None else steps
-    spiking = balance(skeleton, folded, x, percentile=percentile, rate=rate, steps=steps)
-    spiking = fold(spiking).with_meta(
-        neuron=neuron, percentile=float(percentile), rate=float(rate), steps=int(steps), output=output,
-        seed=int(seed), calibration_samples=len(x),
+    skeleton = with_neurons(with_encoder(folded, x), neuron, output)
+    options = Options(float(percentile), float(rate), int(STEPS if steps is None else steps))
+    spiking = fold(balance(skeleton, folded, x, options))
+    spikes_out = spiking[spiking.sources(spiking.output.name)[0]].op.spiking
+    spiking = spiking.with_meta(
+        neuron=neuron, percentile=options.percentile, rate=options.rate, steps=options.steps, seed=int(seed),
+        output="spikes" if spikes_out else "membrane", calibration_samples=len(x),
     )  # fmt: skip
     return verify(spiking, form="spiking")
 
@@ -133,8 +129,8 @@ def refuse(graph: Graph) -> None:
     for edge in graph.edges:
         if graph.is_back_edge(edge):
             raise ConvertError(
-                f"layer '{graph[edge[0]].origin}' feeds back into '{graph[edge[1]].origin}'; a recurrent network "
-                "is converted only when it is made of neurons"
+                f"layer '{graph[edge[0]].origin}' feeds back into '{graph[edge[1]].origin}'; a recurrent "
+                "network is converted only when it is made of neurons"
             )
 
 
@@ -144,61 +140,3 @@ def refuse_leftovers(graph: Graph) -> None:
         if not node.op.nir and not isinstance(node.op, ops.ReLU):
             reason = REASONS.get(node.op.kind, f"{node.op.kind} has no spiking form")
             raise ConvertError(f"layer '{node.origin}' ({node.layer or node.op.kind}): {reason}")
-
-
-def with_encoder(graph: Graph, x: Floats) -> Graph:
-    """Put the encoder behind the input; signed samples get one channel for each sign."""
-    entry = graph.input
-    largest = float(np.abs(x).max(initial=0.0))
-    if largest == 0:
-        raise DataError("all calibration samples are zero")
-    shape = graph.shapes[entry.name]
-    signed = bool((x < 0).any())
-    if signed:
-        both, back = _on_off(shape)
-        graph = surgery.insert_after(graph, entry.name, _own(graph, entry, f"{ENCODER}.on_off", both))
-        shape = graph.shapes[f"{ENCODER}.on_off"]
-    before = f"{ENCODER}.on_off" if signed else entry.name
-    op = ops.IF(np.full(shape, 1 / (graph.dt * largest)), np.ones(shape), np.zeros(shape), reset="subtract")
-    node = dataclasses.replace(
-        _own(graph, entry, ENCODER, op), unit=largest, notes={"role": "encoder", "signed": int(signed)}
-    )
-    graph = surgery.insert_after(graph, before, node)
-    if signed:
-        graph = surgery.insert_after(graph, ENCODER, _own(graph, entry, f"{ENCODER}.sign", back))
-    return graph
-
-
-def _own(graph: Graph, near: Node, name: str, op: Op) -> Node:
-    """Return a node of ours beside a layer of the user's."""
-    if name in graph:
-        raise ConvertError(f"layer name '{name}' is taken by the conversion; rename the layer")
-    return Node(name, op, near.origin, near.layer)
-
-
-def _on_off(shape: tuple[int, ...]) -> tuple[Op, Op]:
-    """Return the op from x to (x, -x) along axis 0, and its inverse on rectified values."""
-    channels = shape[0]
-    both = np.concatenate([np.eye(channels), -np.eye(channels)])
-    if len(shape) == 1:
-        return ops.Affine(both, np.zeros(2 * channels)), ops.Affine(both.T, np.zeros(channels))
-    kind = ops.Conv1d if len(shape) == 2 else ops.Conv2d
-    spatial = (1,) * (len(shape) - 1)
-    first, second = both.reshape(*both.shape, *spatial), both.T.reshape(*both.T.shape, *spatial)
-    return kind(first, np.zeros(2 * channels)), kind(second, np.zeros(channels))
-
-
-def with_neurons(graph: Graph, neuron: str, output: str) -> Graph:
-    """Replace activations by populations under the same names, and end the graph in one."""
-    for node in graph:
-        if isinstance(node.op, ops.ReLU):
-            graph = surgery.replace_op(graph, node, kinds.make(neuron, graph.shapes[node.name], graph.dt))
-    exit_ = graph.output
-    sources = graph.sources(exit_.name)
-    if len(sources) == 1 and graph[sources[0]].op.spiking and graph[sources[0]].name != ENCODER:
-        return graph  # ends in an activation: its spikes are the output
-    shape = graph.shapes[exit_.name]
-    op = ops.I(np.full(shape, 1 / graph.dt)) if output == "membrane" else kinds.make(neuron, shape, graph.dt)
-    near = graph[sources[0]]
-    name = surgery.fresh(graph, f"{near.origin}.{'sum' if output == 'membrane' else 'spikes'}")
-    return surgery.insert_before(graph, exit_.name, Node(name, op, near.origin, near.layer))

@@ -66,6 +66,13 @@ def insert_before(graph: Graph, after: str, node: Node) -> Graph:
     return _with(graph, node, place, [*edges, (node.name, after)])
 
 
+def insert_on(graph: Graph, edge: Edge, node: Node) -> Graph:
+    """Put a node on one edge."""
+    place = next(i for i, n in enumerate(graph) if n.name == edge[1])
+    edges = [(node.name, e[1]) if e == edge else e for e in graph.edges]
+    return _with(graph, node, place, [*edges, (edge[0], node.name)])
+
+
 def _with(graph: Graph, node: Node, place: int, edges: list[Edge]) -> Graph:
     nodes = (*graph.nodes[:place], node, *graph.nodes[place:])
     return dataclasses.replace(graph, nodes=nodes, edges=in_order(nodes, edges))
