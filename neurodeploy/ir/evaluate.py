@@ -22,7 +22,8 @@ def evaluate(
     """Run a graph on a batch in floats.
 
     A neuron is replaced by its mean response without time: `IF` by the ramp ``max(r dt I / v_threshold, 0)``
-    (spikes per step), an integrator by its growth per step.
+    (spikes per step), an integrator by its growth per step; both times the ``gain`` in the node's notes,
+    which conversion measures, since spikes in steps lose some of it.
 
     Parameters
     ----------
@@ -55,8 +56,10 @@ def evaluate(
         sources = graph.sources(node.name)
         inputs = [values[s] for s in sources]
         total = functools.reduce(np.add, inputs) if inputs else x
-        skip = logits and isinstance(node.op, ops.Softmax)
+        skip = logits and isinstance(node.op, ops.Softmax) and graph.output.name in graph.targets(node.name)
         value = total if skip else apply(node.op, total, dt=graph.dt)
+        if node.op.stateful:
+            value = value * float(node.notes.get("gain", 1.0))
         values[node.name] = value
         if watch is not None:
             watch(node.name, value)
