@@ -41,7 +41,7 @@ def with_encoder(graph: Graph, x: Floats) -> Graph:
         both, back = _on_off(shape)
         last = Node(surgery.fresh(graph, f"{ENCODER}.on_off"), both, entry.origin)
         graph = surgery.insert_after(graph, entry.name, last)
-        shape = graph.shapes[last.name]
+        shape = both.out_shape(shape)
     op = ops.IF(np.full(shape, 1 / (graph.dt * largest)), np.ones(shape), np.zeros(shape), reset="subtract")
     notes: dict[str, float | str] = {"role": "encoder", "signed": int(signed)}
     encoder = Node(surgery.fresh(graph, ENCODER), op, entry.origin, unit=largest, notes=notes)

@@ -44,7 +44,9 @@ def conv(shape, rng):
     groups = int(rng.choice([1, shape[0]]))
     out, kernel = groups * int(rng.integers(1, 3)), [int(rng.integers(1, min(n, 3) + 1)) for n in shape[1:]]
     stride, padding = rng.integers(1, 3, len(kernel)).tolist(), rng.integers(0, 2, len(kernel)).tolist()
-    dilation = [2 if 2 * (k - 1) < n and rng.random() < 0.5 else 1 for k, n in zip(kernel, shape[1:], strict=True)]
+    dilation = [
+        2 if 2 * (k - 1) < n and rng.random() < 0.5 else 1 for k, n in zip(kernel, shape[1:], strict=True)
+    ]
     weight, bias = normal(rng, out, shape[0] // groups, *kernel), normal(rng, out)
     if len(shape) == 2:
         return ops.Conv1d(weight, bias, stride[0], padding[0], dilation[0], groups)

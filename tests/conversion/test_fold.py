@@ -75,7 +75,9 @@ def test_what_a_keras_network_is_made_of_folds_into_layers_with_weights(rng):
 def test_batch_norm_in_front_of_a_padded_convolution_becomes_a_convolution_of_its_own(rng):
     norm = ops.BatchNorm(*np.abs(normal(rng, 4, 3)))
     padded = ops.Conv2d(normal(rng, 2, 3, 3, 3), np.zeros(2), padding=(1, 1))
-    graph = chain(("in", ops.Input((3, 4, 4))), ("norm", norm), ("conv", padded), ("out", ops.Output((2, 4, 4))))
+    graph = chain(
+        ("in", ops.Input((3, 4, 4))), ("norm", norm), ("conv", padded), ("out", ops.Output((2, 4, 4)))
+    )
     folded = fold(graph)
     assert folded["norm"].op.groups == 3
     assert difference(graph, folded, normal(rng, 2, 3, 4, 4)) < 1e-12
@@ -84,7 +86,14 @@ def test_batch_norm_in_front_of_a_padded_convolution_becomes_a_convolution_of_it
 def test_batch_norm_between_two_layers_goes_into_the_first(rng):
     first, second = ops.Affine(normal(rng, 5, 3), np.zeros(5)), ops.Affine(normal(rng, 9, 5), np.zeros(9))
     norm = ops.BatchNorm(*np.abs(normal(rng, 4, 5)))
-    graph = chain(("in", ops.Input((3,))), ("a", first), ("norm", norm), ("r", ops.ReLU()), ("b", second), ("out", ops.Output((9,))))
+    graph = chain(
+        ("in", ops.Input((3,))),
+        ("a", first),
+        ("norm", norm),
+        ("r", ops.ReLU()),
+        ("b", second),
+        ("out", ops.Output((9,))),
+    )
     folded = fold(graph)
     assert np.array_equal(folded["b"].op.weight, second.weight)
     assert not np.array_equal(folded["a"].op.weight, first.weight)
@@ -104,7 +113,12 @@ def test_two_affine_layers_merge_only_where_the_product_is_no_larger(rng, middle
 
 
 def test_a_softmax_that_is_not_last_stays(rng):
-    graph = chain(("in", ops.Input((4,))), ("soft", ops.Softmax()), ("fc", ops.Affine(normal(rng, 2, 4), np.zeros(2))), ("out", ops.Output((2,))))
+    graph = chain(
+        ("in", ops.Input((4,))),
+        ("soft", ops.Softmax()),
+        ("fc", ops.Affine(normal(rng, 2, 4), np.zeros(2))),
+        ("out", ops.Output((2,))),
+    )
     assert "Softmax" in kinds(fold(graph))
 
 
