@@ -76,9 +76,7 @@ def _two_neurons() -> Graph:
 
 
 def _board_text() -> str:
-    from neurodeploy.backends.run_on_host import BOARDS
-
-    boards = ", ".join(name for name, (chips, _) in BOARDS.items() if chips)
+    boards = ", ".join(name for name in stages.target_names() if stages.target(name).kind == "board")
     if find_spec("nxsdk") is None:
         return (
             f"boards ({boards}): NxSDK is not installed, so none can be reached from here;\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.ir.text import array_digest
+
 if TYPE_CHECKING:
     from neurodeploy.program import Program
 
@@ -128,7 +130,8 @@ def program_text(program: Program) -> str:
         formats = (
             f"{q.weight_bits} bits, exponent {q.weight_exp}" if q.map.weight.dtype.kind == "i" else "float"
         )
-        lines.append(f"  projection {q.source} -> {q.target}: {kind} {shape}, {formats}")
+        content = array_digest(q.map.weight)[:8]
+        lines.append(f"  projection {q.source} -> {q.target}: {kind} {shape}, {formats}, weights {content}")
     for i, block in enumerate(program.blocks):
         core = f", core {program.cores[i]}" if program.cores else ""
         synapses = sum(len(s.weight) for s in block.synapses)

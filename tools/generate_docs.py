@@ -1,0 +1,127 @@
+"""Write the generated parts of README.md anew: tables from the code, sessions from real runs.
+
+    python tools/generate_docs.py              tables only, in a second
+    python tools/generate_docs.py --sessions   also run every command of the sessions and paste what it prints
+
+A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. In a session, lines that begin
+with ``$`` are commands and stay; what follows them is output. Sessions whose data is missing (MNIST:
+environment variable NEURODEPLOY_DATA, or ../shared/data) are left as they are. A test compares both with what
+the code does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from neurodeploy.backends.base import BACKENDS  # noqa: E402
+from neurodeploy.reporting import catalogue  # noqa: E402
+from neurodeploy.reporting.figures import ARITHMETIC  # noqa: E402
+from neurodeploy.reporting.text import table  # noqa: E402
+
+README = ROOT / "README.md"
+PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+SESSION = "session-"
+NEEDS_MNIST = "mnist.npz"
+
+
+def _backend_rows() -> catalogue.Table:
+    rows = []
+    for name, backend in BACKENDS.items():
+        extra = f"`{backend.needs}`" if backend.needs else "-"
+        rows.append([f"`{name}`", backend.takes, ARITHMETIC[name].format(bits=8), extra])
+    return ["backend", "runs a", "computes with", "extra"], rows
+
+
+TABLES: dict[str, Callable[[], catalogue.Table]] = {
+    "backends": _backend_rows,
+    "findings": catalogue.finding_rows,
+    "layers": catalogue.layer_rows,
+    "neurons": catalogue.neuron_rows,
+    "targets": catalogue.target_rows,
+}
+
+
+def with_tables(text: str) -> str:
+    """Return README with every table as the code has it now."""
+
+    def written(part: re.Match[str]) -> str:
+        name = part["name"]
+        body = f"\n{table(*TABLES[name](), markdown=True)}\n\n" if name in TABLES else part["body"]
+        return part[1] + body + part[4]
+
+    return PART.sub(written, text)
+
+
+def with_sessions(text: str, *, only: str = "") -> str:
+    """Return README with the sessions run again, in an empty folder with the models in it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / "models", folder / "models")
+        if mnist() is not None:
+            (folder / NEEDS_MNIST).symlink_to(str(mnist()))
+
+        def written(part: re.Match[str]) -> str:
+            wanted = part["name"].startswith(SESSION) and part["name"].endswith(only)
+            if not wanted or (NEEDS_MNIST in part["body"] and mnist() is None):
+                return part[0]
+            return f"{part[1]}\n```console\n{run_session(commands_of(part['body']), folder)}```\n\n{part[4]}"
+
+        return PART.sub(written, text)
+
+
+def commands_of(body: str) -> list[str]:
+    """Return the commands of a session."""
+    return [line[2:] for line in body.splitlines() if line.startswith("$ ")]
+
+
+def run_session(commands: list[str], folder: Path) -> str:
+    """Run commands one after the other; what they print follows each."""
+    with tempfile.TemporaryDirectory() as place:
+        script = Path(place) / "neurodeploy"
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u -m neurodeploy "$@"\n')
+        script.chmod(0o755)
+        path = f"{place}{os.pathsep}{os.environ['PATH']}"
+        environ = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+        printed = []
+        for command in commands:
+            done = subprocess.run(
+                ["bash", "-c", f"{command} 2>&1"],
+                cwd=folder,
+                env=environ,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            printed.append(
+                f"$ {command}\n{done.stdout.rstrip()}\n" if done.stdout.strip() else f"$ {command}\n"
+            )
+        return "".join(printed)
+
+
+def mnist() -> Path | None:
+    """Find MNIST, if it is there."""
+    places = [Path(p) for p in (os.environ.get("NEURODEPLOY_DATA"), ROOT.parent / "shared" / "data") if p]
+    return next((place / NEEDS_MNIST for place in places if (place / NEEDS_MNIST).is_file()), None)
+
+
+def main() -> None:
+    """Write README.md."""
+    parser = argparse.ArgumentParser(description="Write the generated parts of README.md anew.")
+    parser.add_argument("--sessions", action="store_true", help="run the sessions too")
+    text = with_tables(README.read_text(encoding="utf-8"))
+    README.write_text(with_sessions(text) if parser.parse_args().sessions else text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

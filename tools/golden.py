@@ -1,0 +1,122 @@
+"""Write the texts in tests/golden anew; the difference is for review, the files are never edited by hand.
+
+    python tools/golden.py
+
+Each case is a function that returns what the program prints. The network behind them has weights that every
+machine represents exactly, so that no digit depends on the machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import neurodeploy as nd  # noqa: E402
+from neurodeploy.diagnostics import render_all  # noqa: E402
+from neurodeploy.ir import ops  # noqa: E402
+from neurodeploy.ir.graph import Graph, Node  # noqa: E402
+from neurodeploy.ir.text import to_text  # noqa: E402
+from neurodeploy.reporting import catalogue  # noqa: E402
+from neurodeploy.reporting.text import core_table, program_text, table  # noqa: E402
+
+FOLDER = ROOT / "tests" / "golden"
+
+
+def network() -> Graph:
+    """Build a spiking network of 4 inputs, 6 hidden neurons and 3 outputs."""
+    dt = 2.0**-10
+    weight = np.array([[((3 * i + 5 * j) % 7 - 2) / 8 for i in range(4)] for j in range(6)])
+    last = np.array([[((2 * i + 3 * j) % 5 - 2) / 4 for i in range(6)] for j in range(3)])
+    nodes = (
+        Node("input", ops.Input((4,)), layer="InputLayer"),
+        Node("encoder", ops.IF(1 / dt, np.ones(()), reset="subtract"), "input", "InputLayer",
+             notes={"role": "encoder"}),
+        Node("hidden", ops.Affine(weight, np.full(6, 1 / 16)), layer="Dense"),
+        Node("hidden.relu", ops.IF(1 / dt, np.ones(()), reset="subtract"), "hidden", "Dense"),
+        Node("out", ops.Affine(last, np.zeros(3)), layer="Dense"),
+        Node("out.sum", ops.I(1 / dt), "out", "Dense", notes={"peak_drive": 2.0}),
+        Node("output", ops.Output((3,))),
+    )  # fmt: skip
+    edges = tuple(pairwise(node.name for node in nodes))
+    return Graph(nodes, edges, dt, "golden", {"steps": 16, "source": "golden.keras"})
+
+
+def graph() -> str:
+    """Show a graph as text."""
+    return to_text(network())
+
+
+def passes() -> str:
+    """Show a program after every pass of the compiler."""
+    parts: list[str] = []
+    nd.compile(network(), after=lambda name, p: parts.append(f"after {name}\n{program_text(p)}"))
+    return "\n\n".join(parts)
+
+
+def check() -> str:
+    """Show what fits: used and limit of every resource."""
+    return core_table(nd.report(nd.compile(network())).figures["cores"])
+
+
+def findings() -> str:
+    """Show what does not fit: findings on a chip that is far too small."""
+    small = nd.target("loihi1").with_limits(chip__cores=1, core__compartments=2, core__in_axons=3)
+    return render_all(nd.check(nd.compile(network(), small)))
+
+
+def run() -> str:
+    """Show the report of a run."""
+    program = nd.compile(network()).raise_for_errors()
+    x = np.array([[((i + j) % 5) / 4 for i in range(4)] for j in range(6)])
+    recording = dataclasses.replace(nd.run(program, x), seconds=0.25)
+    return str(nd.report(program, recording, recording.predictions))
+
+
+def explain() -> str:
+    """Show the catalogue entry of every finding."""
+    from neurodeploy.rules import RULES
+
+    return "\n\n".join(catalogue.finding_text(rule) for _, rule in sorted(RULES.items()))
+
+
+def layers() -> str:
+    """Show the tables of ``neurodeploy layers``."""
+    return f"{table(*catalogue.layer_rows())}\n\n{table(*catalogue.neuron_rows())}"
+
+
+def targets() -> str:
+    """Show the table of ``neurodeploy targets``."""
+    return table(*catalogue.target_rows())
+
+
+def bundle() -> str:
+    """List the files of a bundle."""
+    return "\n".join(nd.emit(nd.compile(network())).files)
+
+
+CASES: tuple[Callable[[], str], ...] = (
+    graph, passes, check, findings, run, explain, layers, targets, bundle,
+)  # fmt: skip
+
+
+def main() -> None:
+    """Write every case."""
+    FOLDER.mkdir(exist_ok=True)
+    for case in CASES:
+        (FOLDER / f"{case.__name__}.txt").write_text(f"{case().rstrip()}\n", encoding="utf-8")
+    known = {f"{case.__name__}.txt" for case in CASES}
+    for path in FOLDER.iterdir():
+        if path.name not in known:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()
