@@ -61,7 +61,7 @@ def check_tools(version, uv, has=find_spec):
     if missing:
         package = f"python{name_of(version)}-venv"
         raise TroubleError(
-            f"this Python {name_of(version)} lacks {' and '.join(missing)}, which make environments; "
+            f"this Python {name_of(version)} cannot make environments, it lacks {' and '.join(missing)}; "
             f"on Debian and Ubuntu run as root: apt-get install -y {package}"
         )
 

@@ -220,8 +220,8 @@ def _names_nengo_dl_asks_for(tensorflow: ModuleType, keras: Any) -> dict[str, Mo
     """Modules to show while nengo_dl is imported, under the names it imports them by.
 
     ``tensorflow``: nengo-dl is written against Keras 2 and uses it as ``tf.keras``, which is Keras 3 since
-    2.16; it gets a TensorFlow whose Keras is tf_keras (the switch TF_USE_LEGACY_KERAS would change ``tf.keras``
-    for everybody). ``keras.engine.functional`` and ``keras.layers``: the old names of four objects that now
+    2.16; it gets a TensorFlow whose Keras is tf_keras (the switch TF_USE_LEGACY_KERAS would change it for the
+    whole process). ``keras.engine.functional`` and ``keras.layers``: the old names of four objects that now
     live below ``src``. Without either, ``import nengo_dl`` raises.
     """
     functional = importlib.import_module("tf_keras.src.engine.functional")
