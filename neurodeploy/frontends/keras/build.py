@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,14 @@ import numpy as np
 
 from neurodeploy.errors import LoadError, UnsupportedLayer
 from neurodeploy.frontends.keras.geometry import View, any_order, as_written, user_order
-from neurodeploy.frontends.keras.layers import ACTIVATIONS, FINAL, HANDLERS, NORM, REFUSED
-from neurodeploy.frontends.keras.source import Layer, Source, layers_of, path_of
+from neurodeploy.frontends.keras.layers import ACTIVATIONS, FINAL, HANDLERS, NORM, REFUSED, Build
+from neurodeploy.frontends.keras.source import Layer, Source, breakage_named, layers_of, path_of
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.ir.ops import Op
 
+MAX_VALUES = 1 << 26
+"""Largest map, so that a faulty file cannot ask for all memory; far above any chip."""
 STILL_INPUT = (ops.Input, ops.Identity, ops.ReLU)
 """Ops that do not care how the axes lie: while there are only these, the input itself takes another order."""
 
@@ -32,8 +35,9 @@ def build(source: Source, name: str) -> Graph:
         If the layers do not form one chain, or weights do not fit.
     """
     layers = layers_of(source)
-    refuse(source, layers)
-    path = path_of(source, layers)
+    with breakage_named(source):
+        refuse(source, layers)
+        path = path_of(source, layers)
     nodes: list[Node] = []
     view = as_written(())
     for layer in path:
@@ -151,7 +155,7 @@ def _add(nodes: list[Node], layer: Layer, view: View) -> View:
     return view
 
 
-def _append(nodes: list[Node], layer: Layer, view: View, make: Any, suffix: str) -> View:
+def _append(nodes: list[Node], layer: Layer, view: View, make: Build, suffix: str) -> View:
     steps, result = make(layer, view)
     shape = view.ours
     for extra, op in steps:
@@ -159,8 +163,13 @@ def _append(nodes: list[Node], layer: Layer, view: View, make: Any, suffix: str)
         nodes.append(_node(nodes, layer, op, suffix or extra))
     if shape != result.ours:
         raise ValueError(f"it gives {shape}, not {result.ours}")
-    after: View = result
-    return after
+    return _within_reason(result)
+
+
+def _within_reason(view: View) -> View:
+    if math.prod(view.shape) > MAX_VALUES:
+        raise ValueError(f"a map of shape {view.shape} is larger than the {MAX_VALUES} values taken")
+    return view
 
 
 def _add_input(nodes: list[Node], layer: Layer) -> View:
@@ -177,7 +186,7 @@ def _add_input(nodes: list[Node], layer: Layer) -> View:
     if np.min(view.shape) < 1:
         raise LoadError(f"{layer.place}: the input has shape {sample}, which holds nothing")
     nodes.append(_node(nodes, layer, ops.Input(view.shape), ""))
-    return view
+    return _within_reason(view)
 
 
 def _arrange(nodes: list[Node], layer: Layer, view: View, axes: tuple[int, ...]) -> View:

@@ -20,6 +20,8 @@ from neurodeploy.ir.ops import Op, Shape
 from neurodeploy.numerics.layers import conv2d
 
 Floats = npt.NDArray[np.float64]
+MAX_EXTENT = 4096
+"""Longest window, so that a faulty file cannot ask for all memory."""
 Pads = Sequence[tuple[int, int]]
 """Zeros (before, after) per spatial axis."""
 
@@ -76,8 +78,10 @@ def last_first(layer: Layer, view: View) -> tuple[int, ...]:
 
 def channels(layer: Layer, view: View) -> tuple[int, ...]:
     """Take the channel axis first, wherever `data_format` says it is."""
-    first = layer.config.get("data_format", "channels_last") == "channels_first"
-    return user_order(layer, view) if first else last_first(layer, view)
+    order = layer.config.get("data_format") or "channels_last"
+    if order not in ("channels_last", "channels_first"):
+        raise LoadError(f"{layer.place}: data_format is {order!r}, neither channels_last nor channels_first")
+    return user_order(layer, view) if order == "channels_first" else last_first(layer, view)
 
 
 def normalised(layer: Layer, view: View) -> tuple[int, ...]:
@@ -114,6 +118,8 @@ def several(value: Any, count: int) -> tuple[int, ...]:
 def pads_of(padding: str, sizes: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Pads:
     """Return zeros (before, after) per spatial axis, as Keras places them."""
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if max(extents) > MAX_EXTENT:
+        raise ValueError(f"a window spans {max(extents)} values; up to {MAX_EXTENT} are taken")
     if padding == "valid":
         return [(0, 0)] * len(sizes)
     if padding == "causal":

@@ -36,6 +36,7 @@ from neurodeploy.ir.ops import Op, Shape
 Step = tuple[str, Op]
 """Suffix of the node's name ("" for the layer's main op) and the op."""
 Built = tuple[list[Step], View]
+Build = Callable[[Layer, View], Built]
 
 
 def take(layer: Layer, want: Mapping[str, Shape]) -> dict[str, Floats]:
@@ -219,7 +220,7 @@ class Handler:
 
     status: str
     how: str
-    build: Callable[[Layer, View], Built]
+    build: Build
     layout: Callable[[Layer, View], tuple[int, ...]] = any_order
     only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     note: str = ""
@@ -308,4 +309,4 @@ REFUSED: dict[str, str] = {
     "Embedding": "samples are real numbers here, not indices",
 }
 """Layers that are refused with advice; a layer in neither table is refused without."""
-ACTIVATIONS: dict[str, Callable[[Layer, View], Built]] = {"linear": nothing, "relu": relu, "softmax": softmax}
+ACTIVATIONS: dict[str, Build] = {"linear": nothing, "relu": relu, "softmax": softmax}

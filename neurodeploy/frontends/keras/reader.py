@@ -5,14 +5,17 @@ The content decides, not the suffix: Keras 2.12 writes HDF5 under `.keras` too.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import io
 import itertools
 import json
 import os
 import re
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +34,11 @@ MAX_WEIGHT_BYTES = 1 << 30
 """Largest sum of weights taken, uncompressed; far above any model that fits a neuromorphic board."""
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 SAVE = "save the whole model with model.save('model.keras')"
+DAMAGED = "damaged or truncated; copy it again"
+_DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, KeyError, NotImplementedError, OSError, RuntimeError,
+    TypeError, ValueError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def read(path: str | os.PathLike[str]) -> Source:
@@ -92,22 +100,27 @@ def _what_else(head: bytes, where: Path) -> str:
 
 
 def _read_zip(where: Path) -> Source:
+    damaged = f"a damaged or truncated zip file; copy it again, or {SAVE} again"
+    with _damage_named(where, damaged), zipfile.ZipFile(where) as archive:
+        _check_members(archive, where)
+        names = archive.namelist()
+        config = _json(archive.read(CONFIG), f"{where}: {CONFIG}")
+        meta = _json(archive.read("metadata.json"), str(where)) if "metadata.json" in names else {}
+        weights = io.BytesIO(archive.read(WEIGHTS))
+    source = _source(where, config, str(meta.get("keras_version", "")))
+    with _damage_named(where, DAMAGED), open_hdf5(weights, label=f"{where}: {WEIGHTS}") as file:
+        return dataclasses.replace(source, weights=_grouped_weights(file, source, where))
+
+
+@contextlib.contextmanager
+def _damage_named(where: Path, what: str) -> Iterator[None]:
+    """Turn what zip and HDF5 raise on damaged bytes into one message."""
     try:
-        with zipfile.ZipFile(where) as archive:
-            names = archive.namelist()
-            _check_members(archive, where)
-            config = _json(archive.read(CONFIG), f"{where}: {CONFIG}")
-            meta = _json(archive.read("metadata.json"), str(where)) if "metadata.json" in names else {}
-            weights = io.BytesIO(archive.read(WEIGHTS))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as error:
-        raise LoadError(
-            f"'{where}' is a damaged or truncated zip file ({error}); copy it again, or {SAVE} again"
-        ) from error
-    version = meta.get("keras_version", "")
-    source = _source(where, config, str(version), {})
-    with open_hdf5(weights, label=f"{where}: {WEIGHTS}") as file:
-        found = _guarded(where, lambda: _grouped_weights(file, source, where))
-    return _source(where, config, str(version), found)
+        yield
+    except LoadError:
+        raise
+    except _DAMAGE as error:
+        raise LoadError(f"'{where}' is {what} ({' '.join(str(error).split())})") from error
 
 
 def _check_members(archive: zipfile.ZipFile, where: Path) -> None:
@@ -208,15 +221,13 @@ def _snake(name: str) -> str:
 
 
 def _read_h5(where: Path) -> Source:
-    with open_hdf5(where) as file:
+    with _damage_named(where, DAMAGED), open_hdf5(where) as file:
         text = file.attrs.get("model_config")
         if text is None:
             raise LoadError(f"'{where}' is {_what_h5(file)}")
         config = _json(text, f"{where}: model_config")
-        version = _text(file.attrs.get("keras_version", ""))
-        source = _source(where, config, version, {})
-        found = _guarded(where, lambda: _listed_weights(file, source, where))
-    return _source(where, config, version, found)
+        source = _source(where, config, _text(file.attrs.get("keras_version", "")))
+        return dataclasses.replace(source, weights=_listed_weights(file, source, where))
 
 
 def _what_h5(file: h5py.File) -> str:
@@ -256,9 +267,7 @@ def _text(value: Any) -> str:
 # --- both -------------------------------------------------------------------------------------------------
 
 
-def _source(
-    where: Path, config: Mapping[str, Any], version: str, weights: Mapping[str, Sequence[Variable]]
-) -> Source:
+def _source(where: Path, config: Mapping[str, Any], version: str) -> Source:
     if not isinstance(config.get("class_name"), str) or "config" not in config:
         raise LoadError(f"'{where}': the configuration names no model class; {SAVE} again")
     inner = config["config"]
@@ -267,7 +276,7 @@ def _source(
     kind = config["class_name"]
     if kind in CHAINS and isinstance(inner, dict) and "build_input_shape" not in inner:
         inner = {**inner, "build_input_shape": (config.get("build_config") or {}).get("input_shape")}
-    return Source(str(where), where.name, f"Keras {version}".strip(), kind, inner, weights)
+    return Source(str(where), where.name, f"Keras {version}".strip(), kind, inner, {})
 
 
 def _take(datasets: Iterator[tuple[str, Any]], where: Path) -> list[Variable]:
@@ -277,16 +286,3 @@ def _take(datasets: Iterator[tuple[str, Any]], where: Path) -> list[Variable]:
     if claimed > MAX_WEIGHT_BYTES:
         raise LoadError(f"'{where}': a layer claims {claimed} bytes of weights; {MAX_WEIGHT_BYTES} are taken")
     return [(name, np.asarray(d[()])) for name, d in listed]
-
-
-def _guarded(where: Path, read_weights: Any) -> dict[str, list[Variable]]:
-    try:
-        found: dict[str, list[Variable]] = read_weights()
-    except LoadError:
-        raise
-    except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        why = str(error).strip("'\"")
-        raise LoadError(
-            f"'{where}': the weights are damaged or truncated ({why}); copy the file again"
-        ) from error
-    return found

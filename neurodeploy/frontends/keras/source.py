@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,20 @@ class Layer:
         return f"layer '{self.name}' ({self.kind})"
 
 
+@contextlib.contextmanager
+def breakage_named(source: Source) -> Iterator[None]:
+    """Turn what a configuration of an odd form raises into one message."""
+    try:
+        yield
+    except LoadError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise LoadError(
+            f"'{source.label}': the model's configuration is broken ({why}); save it again"
+        ) from error
+
+
 def layers_of(source: Source) -> tuple[Layer, ...]:
     """Return the layers in the order of the file, the input first.
 
@@ -90,16 +105,11 @@ def layers_of(source: Source) -> tuple[Layer, ...]:
     LoadError
         If the model is of a class whose layers are not in its configuration, or the configuration is broken.
     """
-    try:
+    with breakage_named(source):
         if source.kind in CHAINS:
             return tuple(_chain(source))
         if source.kind in NETWORKS and "layers" in source.config:
             return tuple(_network(source))
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
-        why = f"{type(error).__name__}: {error}"
-        raise LoadError(
-            f"'{source.label}': the model's configuration is broken ({why}); save it again"
-        ) from error
     raise LoadError(
         f"'{source.label}' is a {source.kind}, a model defined by its own Python code, which is not in the "
         "file and would not be run; rebuild it with keras.Sequential or keras.Model(inputs, outputs)"
@@ -193,6 +203,8 @@ def _layer(
     training: bool = False,
 ) -> Layer:
     config = _plain(entry["config"])
+    if not isinstance(config, Mapping):
+        raise TypeError(f"a layer is configured by {config!r}")
     kind, name = str(entry["class_name"]), str(name or config["name"])
     weights = source.weights.get(name, ())
     return Layer(kind, name, config, inputs, uses, training, _home(entry), weights)

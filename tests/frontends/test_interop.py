@@ -1,0 +1,41 @@
+"""Models written by other people's tools, kept outside the repository, against their stored outputs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurodeploy.errors import UnsupportedLayer
+from neurodeploy.frontends.keras import load_keras
+from neurodeploy.ir.evaluate import evaluate
+
+SHARED = Path(os.environ.get("NEURODEPLOY_DATA") or Path(__file__).resolve().parents[3] / "shared")
+INTEROP, MNIST = SHARED / "interop", SHARED / "data" / "mnist.npz"
+pytestmark = pytest.mark.skipif(
+    not INTEROP.is_dir() or not MNIST.is_file(),
+    reason=f"no models of other tools at {INTEROP}; NEURODEPLOY_DATA is the folder of interop/ and data/",
+)
+
+
+@pytest.mark.parametrize("name", ["k3_seq_cnn.keras", "k3_seq_cnn.h5"])
+def test_keras_models_agree_with_their_stored_outputs(name: str) -> None:
+    graph = load_keras(INTEROP / name)
+    with np.load(MNIST) as mnist, np.load(INTEROP / f"{name.split('.')[0]}.ref.npz") as stored:
+        outputs = evaluate(graph, graph.prepare(mnist["x_test"][:512] / 255.0))
+        np.testing.assert_allclose(outputs, stored["logits"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("k2_cnn_bn.h5", r"1 layer is not taken: 'max_pooling2d' \(MaxPooling2D\)"),
+        ("k2_cnn_bn.keras", r"1 layer is not taken: 'max_pooling2d' \(MaxPooling2D\)"),
+        ("k3_mobilenet_mini.keras", r"4 layers .*'re_lu'.*'depthwise_conv2d'.*'re_lu_1'.*'separable_conv2d'"),
+    ],
+)
+def test_keras_models_with_other_layers_are_refused_by_name(name: str, layers: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=layers):
+        load_keras(INTEROP / name)

@@ -1,0 +1,310 @@
+"""Every handler against Keras' own output, on random weights and samples, in both generations of Keras."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neurodeploy.errors import LoadError, UnsupportedLayer
+from neurodeploy.frontends.keras import from_keras, layer_table, load_keras
+from neurodeploy.frontends.keras.layers import HANDLERS
+from neurodeploy.ir.evaluate import evaluate
+from neurodeploy.ir.verify import verify
+
+pytestmark = pytest.mark.keras
+Build = Callable[[Any], list[Any]]
+
+
+@pytest.fixture(scope="module", params=["keras", "tf_keras"])
+def keras(request: pytest.FixtureRequest) -> Any:
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # so that tf.keras, if asked for later, is nengo-dl's
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("tensorflow", reason="needs TensorFlow (extra dl)")
+        return pytest.importorskip(request.param, reason="needs Keras (extra dl)")
+
+
+def model_of(keras: Any, shape: tuple[int, ...], layers: list[Any], seed: int = 0) -> Any:
+    model = keras.Sequential([keras.Input(shape), *layers])
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        norm = type(layer).__name__ == "BatchNormalization"
+        layer.set_weights(
+            [rng.uniform(0.3, 2, w.shape) if norm else rng.normal(size=w.shape) for w in layer.get_weights()]
+        )
+    return model
+
+
+def assert_same(model: Any, graph: Any, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(1).normal(size=(3, *shape)).astype(np.float32)
+    want = np.asarray(model(x, training=False))
+    have = evaluate(verify(graph, form="rate"), graph.prepare(x))
+    assert_close(have, want)
+
+
+def assert_close(have: Any, want: Any) -> None:
+    assert have.shape == want.shape
+    np.testing.assert_allclose(have, want, rtol=0, atol=1e-5 * np.abs(want).max())
+
+
+CONV2D = [
+    {"strides": s, "padding": p, "kernel_size": k, "use_bias": b}
+    for s in (1, 2, (3, 2))
+    for p in ("valid", "same")
+    for k, b in ((3, True), ((2, 4), False))
+] + [
+    {"dilation_rate": d, "padding": p, "kernel_size": k}
+    for d in (2, (1, 3))
+    for p in ("valid", "same")
+    for k in (3, (2, 2))
+] + [{"groups": 2, "kernel_size": 3, "strides": 2, "padding": "same"}]  # fmt: skip
+CONV1D = [
+    {"strides": s, "padding": p, "kernel_size": k, "use_bias": b}
+    for s in (1, 2, 3)
+    for p in ("valid", "same", "causal")
+    for k, b in ((3, True), (4, False))
+] + [
+    {"dilation_rate": d, "padding": p, "kernel_size": k}
+    for d in (2, 3)
+    for p in ("valid", "same", "causal")
+    for k in (2, 3)
+] + [{"groups": 2, "kernel_size": 3}]  # fmt: skip
+POOL = [
+    {"pool_size": k, "strides": s, "padding": p}
+    for k in (2, 3) for s in (None, 1, 2, 3) for p in ("valid", "same")
+]  # fmt: skip
+FORMATS = ("channels_last", "channels_first")
+SIZES = {"1D": (11,), "2D": (9, 10)}
+WINDOWS = {"Conv1D": CONV1D, "Conv2D": CONV2D, "AveragePooling1D": POOL, "AveragePooling2D": POOL}
+GLOBAL = {
+    kind: [{"keepdims": True}, {"keepdims": False}]
+    for kind in ("GlobalAveragePooling1D", "GlobalAveragePooling2D")
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("kind", {**WINDOWS, **GLOBAL})
+def test_windows_agree_with_keras(keras: Any, kind: str, form: str) -> None:
+    sizes = SIZES[kind[-2:]]
+    fixed = {"filters": 6} if kind.startswith("Conv") else {}
+    for options in {**WINDOWS, **GLOBAL}[kind]:
+        if form == "channels_first" and options.get("padding") == "causal":
+            continue  # Keras 2 has no such layer
+        layer = functools.partial(getattr(keras.layers, kind), **fixed, **options)
+        twin = model_of(keras, (*sizes, 4), [layer()])
+        if form == "channels_last":
+            assert_same(twin, from_keras(twin), (*sizes, 4))
+        else:
+            model = model_of(keras, (4, *sizes), [layer(data_format=form)])
+            assert_same_as_twin(twin, from_keras(model), (4, *sizes))
+
+
+def assert_same_as_twin(twin: Any, graph: Any, shape: tuple[int, ...]) -> None:
+    """Compare with the same layer channels last: on CPUs TensorFlow gets some of the others wrong."""
+    x = np.random.default_rng(1).normal(size=(3, *shape)).astype(np.float32)
+    want = np.asarray(twin(np.moveaxis(x, 1, -1), training=False))
+    want = np.moveaxis(want, -1, 1) if want.ndim > 2 else want
+    assert_close(evaluate(verify(graph, form="rate"), graph.prepare(x)), want)
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 7), (4, 5, 7), (2, 3, 4, 7)])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_dense_acts_on_the_last_axis(keras: Any, shape: tuple[int, ...], use_bias: bool) -> None:
+    model = model_of(keras, shape, [keras.layers.Dense(6, "relu", use_bias), keras.layers.Dense(3)])
+    assert_same(model, from_keras(model), shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((6,), -1), ((5, 6), -1), ((5, 6), 1), ((4, 5, 3), 3), ((4, 5, 3), 2)]
+)
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False, "scale": False, "epsilon": 0.1}])
+def test_batch_norm_agrees_with_keras(keras: Any, shape: Any, axis: int, options: Any) -> None:
+    model = model_of(keras, shape, [keras.layers.BatchNormalization(axis=axis, **options)])
+    assert_same(model, from_keras(model), shape)
+
+
+def FIRST(layer: Any) -> Any:  # noqa: N802
+    """Channels first and no bias, which TensorFlow 2.19 adds to the wrong channels on CPUs."""
+    return functools.partial(layer, data_format="channels_first", use_bias=False)
+
+
+ODDMENTS: dict[str, tuple[tuple[int, ...], Build]] = {
+    "relu layer": ((5,), lambda L: [L.ReLU()]),
+    "relu activation": ((4, 5), lambda L: [L.Activation("relu"), L.Activation("linear")]),
+    "relu layer as activation": ((5,), lambda L: [L.Dense(4, activation=L.ReLU())]),
+    "softmax layer": ((5,), lambda L: [L.Dense(4), L.Softmax(), L.Dropout(0.5)]),
+    "softmax activation": ((5,), lambda L: [L.Dense(4, activation="softmax"), L.Activation("linear")]),
+    "softmax on a map": ((4, 5, 2), lambda L: [L.Conv2D(3, 2), L.Softmax()]),
+    "flatten": ((3, 4, 2), lambda L: [L.Conv2D(3, 2), L.Flatten(), L.Dense(4)]),
+    "flatten channels first": ((2, 3, 4), lambda L: [L.Flatten("channels_first"), L.Dense(4)]),
+    "flatten after channels first": (
+        (2, 3, 4), lambda L: [FIRST(L.Conv2D)(3, 2), L.Flatten(), L.Dense(4)]),
+    "flatten a vector": ((6,), lambda L: [L.Dense(4), L.Flatten(), L.Dense(4)]),
+    "flatten the input": ((3, 4, 2), lambda L: [L.Flatten(), L.Dense(4)]),
+    "reshape": ((24,), lambda L: [L.Reshape((4, -1, 2)), L.Conv2D(3, 2)]),
+    "reshape a map": ((4, 6, 2), lambda L: [L.Conv2D(4, 1), L.Reshape((6, -1)), L.Conv1D(3, 2)]),
+    "reshape to a vector": ((4, 6, 2), lambda L: [L.Conv2D(4, 1), L.Reshape((-1,)), L.Dense(3)]),
+    "pad 1": ((5, 3), lambda L: [L.ZeroPadding1D(2), L.Conv1D(2, 3)]),
+    "pad 1 uneven": ((5, 3), lambda L: [L.ZeroPadding1D((1, 2)), L.Conv1D(2, 3)]),
+    "pad 2": ((5, 4, 3), lambda L: [L.ZeroPadding2D(2), L.Conv2D(2, 3)]),
+    "pad 2 per axis": ((5, 4, 3), lambda L: [L.ZeroPadding2D((1, 2)), L.Conv2D(2, 3)]),
+    "pad 2 uneven": ((5, 4, 3), lambda L: [L.ZeroPadding2D(((0, 1), (2, 0))), L.Conv2D(2, 3, 2)]),
+    "pad 2 channels first": (
+        (3, 5, 4), lambda L: [L.ZeroPadding2D(((0, 1), (2, 0)), data_format="channels_first")]),
+    "mixed formats": (
+        (3, 5, 4), lambda L: [FIRST(L.Conv2D)(2, 2), L.Conv2D(5, 2), L.Dense(2)]),
+    "noise": ((5, 4, 3), lambda L: [
+        L.GaussianNoise(1.0), L.Conv2D(2, 2), L.SpatialDropout2D(0.5), L.GaussianDropout(0.5),
+        L.AlphaDropout(0.5), L.ActivityRegularization(0.1), L.Reshape((-1, 2)), L.SpatialDropout1D(0.5)]),
+    "a whole network": ((12, 12, 2), lambda L: [
+        L.Conv2D(4, 3, 2, "same", use_bias=False), L.BatchNormalization(), L.ReLU(), L.AveragePooling2D(2),
+        L.Conv2D(6, 3, activation="relu", padding="same"), L.GlobalAveragePooling2D(), L.Dropout(0.2),
+        L.Dense(5, activation="relu"), L.Dense(3, activation="softmax")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ODDMENTS)
+def test_layers_agree_with_keras_live_and_from_both_files(keras: Any, case: str, tmp_path: Path) -> None:
+    shape, build = ODDMENTS[case]
+    model = model_of(keras, shape, build(keras.layers))
+    sources = [model, tmp_path / "m.keras", tmp_path / "m.h5"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(sources[1])
+        model.save(sources[2])
+    for source in sources:
+        assert_same(model, load_keras(source), shape)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_functional_models_agree_with_keras(keras: Any, suffix: str, tmp_path: Path) -> None:
+    L = keras.layers
+    entry = keras.Input((6, 6, 1), name="in")
+    x = L.Conv2D(3, 3, activation="relu", name="b/c" if keras.__name__ == "tf_keras" else "b.c")(entry)
+    x = L.Dense(4, name="zz")(L.Flatten()(L.BatchNormalization()(x, training=False)))
+    model = keras.Model(entry, L.Dense(4, name="aa")(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(tmp_path / f"m.{suffix}")
+    for source in (model, tmp_path / f"m.{suffix}"):
+        assert_same(model, load_keras(source), (6, 6, 1))
+
+
+def test_every_layer_taken_is_compared_with_keras_somewhere() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    aliases = {"BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization", "Identity"}
+    assert [kind for kind in HANDLERS if f"{kind}" not in text and kind not in aliases] == []
+
+
+REFUSED: dict[str, tuple[tuple[int, ...], Build, str]] = {
+    "max pooling": ((4, 4, 1), lambda L: [L.MaxPooling2D(name="m")], r"'m' \(MaxPooling2D\): use Average"),
+    "relu6": ((4,), lambda L: [L.ReLU(6.0, name="r6")], r"'r6' \(ReLU\): max_value=6.0"),
+    "leaky": ((4,), lambda L: [L.ReLU(negative_slope=0.5, name="lk")], r"'lk' \(ReLU\): negative_slope=0.5"),
+    "tanh": ((4,), lambda L: [L.Dense(2, activation="tanh", name="t")], r"'t' \(Dense\): activation 'tanh'"),
+    "early softmax": (
+        (4,), lambda L: [L.Softmax(name="s"), L.Dense(2)], r"'s' \(Softmax\): softmax is taken as the last"),
+    "lambda": ((4,), lambda L: [L.Lambda(lambda x: x * 2, name="l")], r"'l' \(Lambda\): it holds Python"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_layers_are_named(keras: Any, case: str, tmp_path: Path) -> None:
+    shape, build, message = REFUSED[case]
+    model = model_of(keras, shape, build(keras.layers))
+    model.save(tmp_path / "m.keras")
+    for source in (model, tmp_path / "m.keras"):
+        with pytest.raises(UnsupportedLayer, match=message):
+            load_keras(source)
+
+
+def test_all_refused_layers_are_in_one_message(keras: Any) -> None:
+    L = keras.layers
+    layers = [L.MaxPooling1D(name="one"), L.ELU(name="two"), L.Dense(2, activation="tanh", name="three")]
+    with pytest.raises(
+        UnsupportedLayer, match=r"3 layers are not taken: 'one'.*'two'.*'three'.*neurodeploy layers"
+    ):
+        from_keras(model_of(keras, (4, 2), layers))
+
+
+def test_branches_and_shared_layers_are_refused_by_name(keras: Any) -> None:
+    entry, shared = keras.Input((4,)), keras.layers.Dense(4, name="twin")
+    x = keras.layers.Add(name="sum")([shared(entry), shared(entry)])
+    with pytest.raises(UnsupportedLayer, match=r"'twin' \(Dense\): it is used 2 times.*'sum' \(Add\)"):
+        from_keras(keras.Model(entry, x))
+
+
+def test_two_outputs_are_refused_by_name(keras: Any) -> None:
+    entry = keras.Input((4,))
+    outputs = [keras.layers.Dense(2, name=name)(entry) for name in ("left", "right")]
+    with pytest.raises(LoadError, match=r"has 2 outputs \('left', 'right'\)"):
+        from_keras(keras.Model(entry, outputs))
+
+
+def test_batch_norm_that_is_called_in_training_mode_is_refused(keras: Any) -> None:
+    entry = keras.Input((4,))
+    x = keras.layers.BatchNormalization(name="bn")(entry, training=True)
+    with pytest.raises(
+        UnsupportedLayer, match=r"'bn' \(BatchNormalization\): it is called with training=True"
+    ):
+        from_keras(keras.Model(entry, x))
+
+
+def test_a_custom_layer_is_refused_and_its_code_not_run(keras: Any, tmp_path: Path) -> None:
+    class Dense(keras.layers.Layer):  # type: ignore[name-defined,misc]
+        """Named as one of Keras' own, to be told apart by where it lives."""
+
+        def call(self, x: Any) -> Any:
+            return x
+
+    model = model_of(keras, (4,), [Dense(name="own")])
+    model.save(tmp_path / "m.keras")
+    for source in (model, tmp_path / "m.keras"):
+        with pytest.raises(UnsupportedLayer, match=r"'own' \(Dense\): a custom layer"):
+            load_keras(source)
+
+
+def test_subclassed_models_are_refused(keras: Any) -> None:
+    class Mine(keras.Model):  # type: ignore[name-defined,misc]
+        def call(self, x: Any) -> Any:
+            return x
+
+    with pytest.raises(LoadError, match="Mine"):
+        from_keras(Mine())
+
+
+def test_an_unbuilt_model_is_refused(keras: Any) -> None:
+    with pytest.raises(LoadError, match=r"shape of its input.*keras\.Input"):
+        from_keras(keras.Sequential([keras.layers.Dense(3)]))
+
+
+def test_an_open_input_length_is_refused(keras: Any) -> None:
+    model = model_of(keras, (None, 4), [keras.layers.Dense(3)])
+    with pytest.raises(LoadError, match=r"\(None, 4\).*fixed lengths"):
+        from_keras(model)
+
+
+def test_the_table_names_layers_that_keras_has(keras: Any) -> None:
+    aliases = {
+        "BatchNormalizationV1",
+        "BatchNormalizationV2",
+        "SyncBatchNormalization",
+        "Sequential",
+        "Functional",
+    }
+    unknown = [r.kind for r in layer_table() if r.kind not in aliases and not hasattr(keras.layers, r.kind)]
+    assert unknown == []
+
+
+def test_tf_keras_is_the_same_as_tf_dot_keras(keras: Any) -> None:
+    tf = importlib.import_module("tensorflow")
+    model = tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(3)])
+    assert_same(model, from_keras(model), (4,))
