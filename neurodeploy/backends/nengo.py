@@ -73,7 +73,7 @@ def to_nengo(
     return network
 
 
-def build(graph: Graph, *, seed: int = 0, trains: bool = False) -> Network:
+def build(graph: Graph, *, seed: int = 0, trains: bool = False, plain: bool = False) -> Network:
     """Build the network; see `to_nengo`.
 
     Parameters
@@ -82,6 +82,8 @@ def build(graph: Graph, *, seed: int = 0, trains: bool = False) -> Network:
     seed : int
     trains : bool
         Make each encoder a node, to be given ready spikes, in place of an ensemble.
+    plain : bool
+        Write convolutions as matrices too; see `nengo_transforms.transform`.
     """
     last = graph[graph.sources(graph.output.name)[0]]
     if not last.op.stateful:
@@ -96,7 +98,7 @@ def build(graph: Graph, *, seed: int = 0, trains: bool = False) -> Network:
         }
         for (source, target), chains in paths.projections(graph).items():
             if not (trains and is_encoder(graph[target])):
-                _connect(network, graph, source, target, chains)
+                _connect(network, graph, source, target, chains, plain=plain)
     network.output = network.populations[last.name].neurons
     return network
 
@@ -118,7 +120,9 @@ def _population(graph: Graph, node: Node, *, trains: bool, seed: int) -> Any:
     )
 
 
-def _connect(network: Network, graph: Graph, source: str, target: str, chains: paths.Chains) -> None:
+def _connect(
+    network: Network, graph: Graph, source: str, target: str, chains: paths.Chains, *, plain: bool
+) -> None:
     """Connect two populations, with a node in between where one connection would cost more than two."""
     after = network.populations[target]
     nef = isinstance(after, nengo.Network)
@@ -128,12 +132,13 @@ def _connect(network: Network, graph: Graph, source: str, target: str, chains: p
     *early, last = between(graph, source, target, chains)
     for stage in early:
         node = nengo.Node(size_in=stage.weights.shape[0], label=stage.label)
-        nengo.Connection(before, node, transform=transform(stage), synapse=synapse)
+        label = f"{graph[source].origin} -> {stage.label}"
+        nengo.Connection(before, node, transform=transform(stage, plain=plain), synapse=synapse, label=label)
         before, synapse = node, None
     nengo.Connection(
         before,
         after.input if nef else after.neurons,
-        transform=transform(last.scaled(1 / after.peak) if nef else last),
+        transform=transform(last.scaled(1 / after.peak) if nef else last, plain=plain),
         synapse=synapse,
         label=f"{graph[source].origin} -> {graph[target].origin}",
     )
@@ -195,7 +200,7 @@ def open_session(
     graph: Graph, *, steps: int, seed: int = 0, input_coding: str = "rate", raster: bool = True
 ) -> Session:
     """Open a session in Nengo's simulator, in float64, sample after sample from the same state at rest."""
-    network = build(graph, seed=seed, trains=True)
+    network = build(graph, seed=seed, trains=True, plain=True)
     players = {node.name: Player(graph.dt) for node in filter(is_encoder, graph.neurons)}
     network.input.output = held = Player(graph.dt)
     for name, player in players.items():

@@ -76,14 +76,21 @@ def _product(first: Stage, second: Stage) -> Stage | None:
     return Stage(weights, None, first.shape, second.label)
 
 
-def transform(stage: Stage) -> Transform:
-    """Write a connection as Nengo's transform: none, a convolution, a dense or a sparse matrix."""
+def transform(stage: Stage, *, plain: bool = False) -> Transform:
+    """Write a connection as Nengo's transform: none, a convolution, a dense or a sparse matrix.
+
+    Parameters
+    ----------
+    stage : Stage
+    plain : bool
+        Write convolutions as matrices too, which Nengo's own simulator multiplies faster than it convolves.
+    """
     from scipy import sparse
 
     op, weights = stage.op, stage.weights
     if isinstance(op, ops.Identity):
         return nengo.transforms.NoTransform(weights.shape[0])
-    if isinstance(op, ops.Conv2d) and (padding := _padding(op, stage.shape)):
+    if isinstance(op, ops.Conv2d) and not plain and (padding := _padding(op, stage.shape)):
         return _convolution(op, stage.shape, padding)
     if weights.nnz >= DENSE_FROM * math.prod(weights.shape):
         return nengo.Dense(weights.shape, init=weights.toarray())

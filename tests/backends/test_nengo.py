@@ -31,7 +31,7 @@ def run_network(network, steps=STEPS, dt=DT):
     """Output of every population of a network in Nengo's simulator, shape (T, N)."""
     with network:
         probes = {name: nengo.Probe(p.neurons) for name, p in network.populations.items()}
-    with nengo.Simulator(network, dt=dt, progress_bar=False) as simulator:
+    with nengo.Simulator(network, model=nengo.builder.Model(dt=dt), progress_bar=False) as simulator:
         simulator.run_steps(steps)
         return {name: simulator.data[probe] for name, probe in probes.items()}
 
