@@ -51,7 +51,13 @@ class Node:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "origin", self.origin or self.name)
-        object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
+        object.__setattr__(self, "unit", float(self.unit))
+        object.__setattr__(self, "notes", _plain(self.notes))
+
+
+def _plain(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Make numbers of NumPy into Python's own, so that they read the same from a file."""
+    return MappingProxyType({k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()})
 
 
 Edge = tuple[str, str]
@@ -84,7 +90,8 @@ class Graph:
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "edges", tuple(self.edges))
-        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+        object.__setattr__(self, "dt", float(self.dt))
+        object.__setattr__(self, "meta", _plain(self.meta))
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]

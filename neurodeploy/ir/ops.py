@@ -306,6 +306,13 @@ class Neuron(Op):
 
     stateful: ClassVar[bool] = True
 
+    def out_shape(self, shape: Shape) -> Shape:
+        for spec in dataclasses.fields(self):
+            value = getattr(self, spec.name)
+            if isinstance(value, np.ndarray) and np.broadcast_shapes(shape, value.shape) != shape:
+                raise ValueError(f"{spec.name} of shape {value.shape} does not fit input of shape {shape}")
+        return shape
+
 
 @dataclass(frozen=True, eq=False)
 class IF(Neuron):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,15 @@ def _value(value: Any) -> str:
         if value.size <= 4:
             return str(value.tolist())
         return f"<{'x'.join(map(str, value.shape))}:{array_digest(value)[:12]}>"
-    return repr(value)
+    if isinstance(value, tuple):
+        inner = ", ".join(_value(item) for item in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def _name(name: str) -> str:
+    """Write a name as it is, or quoted where it holds what the text form itself uses."""
+    return name if re.fullmatch(r"[\w.\-/:]+", name) else repr(name)
 
 
 def array_digest(array: np.ndarray[Any, Any]) -> str:
@@ -38,15 +47,15 @@ def to_text(graph: Graph) -> str:
 
     Every value that the digest covers is in it, arrays of more than four values by their own digest.
     """
-    head = f"graph {graph.name} dt={graph.dt!r}"
-    lines = [head, *(f"  meta {k} = {v!r}" for k, v in sorted(graph.meta.items()))]
+    head = f"graph {_name(graph.name)} dt={_value(graph.dt)}"
+    lines = [head, *(f"  meta {_name(k)} = {_value(v)}" for k, v in sorted(graph.meta.items()))]
     for node in graph.nodes:
-        feeds = ", ".join(graph.sources(node.name))
+        feeds = ", ".join(map(_name, graph.sources(node.name)))
         shape = "x".join(map(str, graph.shapes[node.name]))
-        notes = "".join(f" {k}={v!r}" for k, v in sorted(node.notes.items()))
+        notes = "".join(f" {_name(k)}={_value(v)}" for k, v in sorted(node.notes.items()))
         lines.append(
-            f"  {node.name} [{shape}] <- ({feeds}) = {op_text(node.op)} "
-            f"from {node.layer or '-'} '{node.origin}' unit={node.unit!r}{notes}"
+            f"  {_name(node.name)} [{shape}] <- ({feeds}) = {op_text(node.op)} "
+            f"from {_name(node.layer or '-')} {node.origin!r} unit={_value(node.unit)}{notes}"
         )
     return "\n".join(lines) + "\n"
 
