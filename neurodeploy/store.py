@@ -225,7 +225,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
     with files.open_hdf5(path) as file:
         try:
             graph = _read(file, str(path))
-        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             if isinstance(error, LoadError):
                 raise
             raise LoadError(
@@ -272,7 +272,7 @@ def _read_node(file: h5py.File, extra: Mapping[str, Any], path: str) -> Node:
 
 def _shrink(array: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:
     """Undo a broadcast."""
-    array = array[(0,) * (array.ndim - len(shape))]
+    array = array[(0,) * max(array.ndim - len(shape), 0)]
     kept = tuple(slice(0, 1) if want == 1 else slice(None) for want in shape)
     if array[kept].shape != shape:
         raise ValueError(f"an array of shape {array.shape} was to have shape {shape}")
