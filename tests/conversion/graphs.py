@@ -1,5 +1,7 @@
 """Small rate graphs for the tests of conversion: written by hand, or random."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from neurodeploy.ir import ops
@@ -9,13 +11,13 @@ from neurodeploy.ir.graph import Graph, Node
 def chain(*steps, **options):
     """Build a graph of ops in a row, from (name, op) or (name, op, origin, layer)."""
     nodes = tuple(Node(*step) for step in steps)
-    return Graph(nodes, tuple((a.name, b.name) for a, b in zip(nodes, nodes[1:], strict=False)), **options)
+    return Graph(nodes, tuple((a.name, b.name) for a, b in pairwise(nodes)), **options)
 
 
 def perceptron(sizes, rng, *, relu_last=False):
     """Build an affine network with activations between its layers."""
     steps = [("in", ops.Input((sizes[0],)))]
-    for i, (into, out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (into, out) in enumerate(pairwise(sizes)):
         weight = rng.normal(size=(out, into)) / np.sqrt(into)
         steps.append((f"fc{i}", ops.Affine(weight, 0.1 * rng.normal(size=out)), f"fc{i}", "Dense"))
         if relu_last or i < len(sizes) - 2:
