@@ -17,8 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from neurodeploy import rules
 from neurodeploy.errors import TargetError, VerifyError
+from neurodeploy.rules import hardware as rules
 from neurodeploy.targets.facts import Limit, Rival
 from neurodeploy.targets.read import Sheet, read
 from neurodeploy.targets.schema import BOARD_TABLES, FIELDS

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurodeploy import rules
 from neurodeploy.diagnostics import Diagnostic, Place, Rule, render_all
 from neurodeploy.errors import TargetError
+from neurodeploy.rules import hardware as rules
 from neurodeploy.targets.facts import Limit, Rival
 from neurodeploy.targets.schema import (
     ABSENT,

@@ -1,18 +1,9 @@
-"""The catalogue: every finding we can report, readable from top to bottom.
-
-Families: ND1xx load, ND2xx convert and expressibility, ND3xx capacity, ND4xx precision, ND5xx connectivity,
-ND6xx plasticity, ND7xx run, time, I/O and deploy, ND8xx hardware files, ND9xx our own invariants. A code is
-never used twice.
-"""
+"""ND8xx: what is wrong with a hardware file."""
 
 from __future__ import annotations
 
-from neurodeploy.diagnostics import Kind, Rule, Severity
-
-ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-WALL, CAPACITY, RANGE, RATE, INFO = Kind.WALL, Kind.CAPACITY, Kind.RANGE, Kind.RATE, Kind.INFO
-
-# --- ND8xx: hardware files ----------------------------------------------------------------------------------
+from neurodeploy.diagnostics import Rule
+from neurodeploy.rules.words import ERROR, INFO
 
 MALFORMED_HARDWARE_FILE = Rule(
     "ND801", "malformed-hardware-file", ERROR, INFO,
@@ -63,6 +54,3 @@ UNKNOWN_HARDWARE_WORD = Rule(
     remedy="Use one of the words of neurodeploy/targets/schema.py.",
     example="kind = 'chipp'",
 )  # fmt: skip
-
-RULES: dict[str, Rule] = {rule.code: rule for rule in list(globals().values()) if isinstance(rule, Rule)}
-"""Every rule by its code."""

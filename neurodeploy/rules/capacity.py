@@ -1,0 +1,101 @@
+"""ND3xx: what a core, chip or board has too little of."""
+
+from __future__ import annotations
+
+from neurodeploy.diagnostics import Rule
+from neurodeploy.rules.words import CAPACITY, ERROR, NOTE, WALL, WARNING
+
+TOO_MANY_NEURONS = Rule(
+    "ND301", "too-many-neurons", ERROR, CAPACITY,
+    "{used:,} neurons on one core; {target} holds {limit:,}",
+    why="A core updates a fixed number of membrane states per step.",
+    remedy="Split the population over more cores, or make the layer smaller.",
+    example="1,025 neurons in one block of Loihi 1",
+)  # fmt: skip
+TOO_MANY_INPUT_AXONS = Rule(
+    "ND302", "too-many-input-axons", ERROR, WALL,
+    "{used:,} input axons on one core; {target} has {limit:,}{more}",
+    why="Every source neuron that sends to a core takes an entry in its table of input axons. Splitting "
+    "the layer does "
+    "not help: each of its neurons listens to all of them.",
+    remedy="Put a smaller layer, a pool or a stride before this one, or prune its inputs.",
+    example="a dense layer with 5,000 inputs on Loihi 1",
+)  # fmt: skip
+SYNAPSE_MEMORY_EXCEEDED = Rule(
+    "ND303", "synapse-memory-exceeded", ERROR, CAPACITY,
+    "{used:,} words of synapse memory on one core; {target} has {limit:,}{more}",
+    why="Weights, indices and entry heads of all synapses into a core share one memory.",
+    remedy="Fewer weight bits, a pruned or narrower layer; the compiler has already split as far as it can.",
+    example="a neuron with more than 100,000 inputs of 8 bits",
+)  # fmt: skip
+TOO_MANY_OUTPUT_AXONS = Rule(
+    "ND304", "too-many-output-axons", ERROR, CAPACITY,
+    "{used:,} output axon entries on one core; {target} has {limit:,}{more}",
+    why="A core keeps one entry for every axon it feeds on every other core, two for shared weights, one "
+    "more when the "
+    "other core is on another chip.",
+    remedy="Make the layers behind this one smaller, so that they lie on fewer cores.",
+    example="a neuron that feeds more cores than there are entries",
+)  # fmt: skip
+TOO_MANY_COMPARTMENT_PROFILES = Rule(
+    "ND305", "too-many-compartment-profiles", ERROR, CAPACITY,
+    "{used} different sets of decays and refractory steps on one core; {target} has {limit} profiles",
+    why="Compartments refer to shared profiles for these values.",
+    remedy="Give the neurons of the layer fewer different time constants.",
+    example="a LIF layer with a time constant of its own for every neuron",
+)  # fmt: skip
+TOO_MANY_THRESHOLD_PROFILES = Rule(
+    "ND306", "too-many-threshold-profiles", ERROR, CAPACITY,
+    "{used} different thresholds on one core; {target} has {limit} threshold profiles",
+    why="Compartments refer to shared profiles for their threshold.",
+    remedy="Scale weights instead of thresholds, so that the layer has one threshold.",
+    example="a layer with a threshold of its own for every channel",
+)  # fmt: skip
+TOO_MANY_SYNAPSE_FORMATS = Rule(
+    "ND307", "too-many-synapse-formats", ERROR, CAPACITY,
+    "{used} synapse formats on one core; {target} has {limit}",
+    why="Width, exponent and indexing of synapses are kept in a small table.",
+    remedy="Let fewer layers feed this one, or give them weights of like size.",
+    example="16 layers of different weight exponents that feed one layer",
+)  # fmt: skip
+TOO_MANY_CORES = Rule(
+    "ND309", "too-many-cores", ERROR, CAPACITY,
+    "{used:,} cores are needed; {target} has {limit:,}{more}",
+    why="One block takes one core.",
+    remedy="Choose a larger board ({boards}), fewer weight bits, or a smaller network.",
+    example="a network of 300 blocks on Kapoho Bay (2 chips of 128 cores)",
+)  # fmt: skip
+SPANS_CHIPS = Rule(
+    "ND328", "spans-chips", NOTE, CAPACITY,
+    "{used:,} cores need {chips} chips of {limit:,}",
+    why="Spikes between chips are slower and take one more output axon entry each.",
+    remedy="Choose a board that has them ({boards}) as the target, so that its limits are checked.",
+    example="a network of 130 blocks for target loihi1",
+)  # fmt: skip
+ONLY_ON_ONE_CHIP = Rule(
+    "ND330", "only-on-one-chip", ERROR, CAPACITY,
+    "{used:,} output axon entries on one core, {offchip:,} of them because targets lie on other chips; "
+    "{target} has "
+    "{limit:,}",
+    why="An axon to a core on another chip takes one more entry; tools that count without it pass such a "
+    "network and fail "
+    "on the board.",
+    remedy="Make the network small enough for one chip, or the layers behind this one smaller.",
+    example="nengo-loihi accepts the model, NxSDK answers 'Number of AxonCfg registers exceeded'",
+)  # fmt: skip
+TOO_MANY_WORDS_PER_AXON = Rule(
+    "ND316", "too-many-words-per-axon", ERROR, WALL,
+    "the synapses of one axon take {used} words; {target} reads {limit} for one axon{more}",
+    why="The length of an axon's list of synapses is a field of fixed width.",
+    remedy="Split the target over more cores, so that one axon reaches fewer compartments.",
+    example="one input that reaches 1,024 compartments through 8-bit weights with indices",
+)  # fmt: skip
+COST_MODELS_DISAGREE = Rule(
+    "ND331", "cost-models-disagree", WARNING, CAPACITY,
+    "{used:,} words of synapse memory as {model} counts, {other:,} as {target} is checked here; there are "
+    "{limit:,}",
+    why="Two public tools count the words of a synapse differently, and only the maker's own compiler "
+    "decides.",
+    remedy="Leave some room: fewer weight bits or smaller layers, if this is to run on a board.",
+    example="2,048 axons of 61 targets: 16,384 words in one model, 18,432 in the other",
+)  # fmt: skip

@@ -1,0 +1,151 @@
+"""ND4xx: what a number format cannot hold."""
+
+from __future__ import annotations
+
+from neurodeploy.diagnostics import Rule
+from neurodeploy.rules.words import ERROR, NOTE, RANGE, RATE, WARNING
+
+NO_WEIGHT_EXPONENT = Rule(
+    "ND401", "no-weight-exponent", ERROR, RANGE,
+    "the threshold is {used:.3g} times the largest weight; {target} can hold a ratio of {limit:.3g}",
+    why="Weights and threshold share one scale: with the threshold in its register, the weights would "
+    "vanish.",
+    remedy="Scale weights up or the threshold down; balancing on calibration data does that.",
+    example="a threshold of 1 with weights of 1e-6",
+)  # fmt: skip
+NOT_FINITE = Rule(
+    "ND402", "not-finite", ERROR, RANGE,
+    "{used:,} of {count:,} values of {parameter} are not finite; the first is {value} at {where}",
+    why="A NaN or an infinity has no integer form; it usually means that training diverged.",
+    remedy="Train again with a lower rate or clipped gradients, and look at this layer first.",
+    example="a Dense layer with a NaN in its kernel",
+)  # fmt: skip
+WEIGHT_ROUNDING = Rule(
+    "ND403", "weight-rounding", WARNING, RANGE,
+    "rounding to {bits} bits moves the weights by {used:.1%} of their size (RMS); {limit:.0%} is tolerated",
+    why="Weights share one step per layer; a few large weights leave few steps for all others.",
+    remedy="More weight bits, or training with weight clipping; compare accuracy before and after.",
+    example="a layer with one weight of 100 and all others near 0.1",
+)  # fmt: skip
+WEIGHT_BITS_LOST = Rule(
+    "ND404", "weight-bits-lost", WARNING, RANGE,
+    "weights from '{source}' keep {used} of {limit} bits: their exponent is {exponent}",
+    why="The accumulator takes whole multiples of a fixed step. A large threshold, bias or neighbouring "
+    "weight leaves "
+    "small weights few of them.",
+    remedy="Lower the ratio of threshold or bias to weights, or scale the weaker projection up.",
+    example="a threshold 5,000 times the largest weight",
+)  # fmt: skip
+WEAK_PROJECTION = Rule(
+    "ND417", "weak-projection", NOTE, RANGE,
+    "weights from '{source}' are {used:.0f} times weaker than their neighbours; nengo-loihi would make "
+    "them {factor:g} "
+    "times too strong, here they keep their size",
+    why="nengo-loihi limits the exponent of a weak projection without taking that back from its scale.",
+    remedy="Nothing to do; --match nengo-loihi reproduces its numbers.",
+    example="two layers into one, with largest weights 1 and 1/300",
+)  # fmt: skip
+THRESHOLD_RANGE = Rule(
+    "ND406", "threshold-range", ERROR, RANGE,
+    "the threshold becomes {used:,} mantissa codes; {target} holds {least} to {limit:,}",
+    why="Where the threshold rounds to nothing every input fires; where it saturates none does.",
+    remedy="Bring weights and threshold closer together by balancing on calibration data.",
+    example="weights of 1e6 with a threshold of 1",
+)  # fmt: skip
+BIAS_RANGE = Rule(
+    "ND407", "bias-range", ERROR, RANGE,
+    "the bias becomes {used:,}; {target} holds up to {limit:,}",
+    why="A bias is a mantissa of 12 bits and an exponent of at most 7.",
+    remedy="Lower the bias, or scale weights, bias and threshold down together.",
+    example="a bias 1e6 times the threshold",
+)  # fmt: skip
+BIAS_ROUNDING = Rule(
+    "ND408", "bias-rounding", WARNING, RANGE,
+    "rounding moves the biases by {used:.1%} of their size (RMS); {limit:.0%} is tolerated",
+    why="Bias and weights share one scale; a bias far below the smallest weight step disappears.",
+    remedy="Scale the layer's weights, bias and threshold up together, or drop the bias.",
+    example="biases of 1e-7 next to weights of 1",
+)  # fmt: skip
+DECAY_RANGE = Rule(
+    "ND409", "decay-range", ERROR, RANGE,
+    "a {which} time constant of {used:.4g} s decays by less than half a code per step; {target} holds up "
+    "to {limit:.4g} s",
+    why="A decay that rounds to 0 never forgets: the neuron becomes an integrator.",
+    remedy="Shorten the time constant, lengthen the step, or use IF neurons.",
+    example="tau_mem = 10 s at a step of 1 ms on Loihi",
+)  # fmt: skip
+DECAY_ROUNDING = Rule(
+    "ND410", "decay-rounding", WARNING, RANGE,
+    "a {which} time constant of {tau:.4g} s becomes {got:.4g} s, {used:.1%} off; {limit:.0%} is tolerated",
+    why="A decay is a whole number of codes; slow decays have few of them.",
+    remedy="Shorten the time constant, or choose one near what the chip has.",
+    example="tau_mem = 1 s at a step of 1 ms: 4 codes",
+)  # fmt: skip
+REFRACTORY_RANGE = Rule(
+    "ND411", "refractory-range", ERROR, RANGE,
+    "{used} refractory steps, the spike's own included; {target} holds {least} to {limit}",
+    why="The counter of a compartment has a fixed width.",
+    remedy="Shorten the refractory time or lengthen the step.",
+    example="a refractory time of 0.1 s at a step of 1 ms",
+)  # fmt: skip
+INPUT_OVERFLOW = Rule(
+    "ND413", "input-overflow", WARNING, RANGE,
+    "if all its inputs spiked at once, a neuron would receive {used:,}; its accumulator wraps at "
+    "{limit:,}{more}",
+    why="The accumulator of a step wraps around: too much excitation becomes inhibition.",
+    remedy="Lower the input rate, or compile with fewer weight bits; calibrated drive: {drive}.",
+    example="200 inputs of the largest weight",
+)  # fmt: skip
+INPUT_OVERFLOWS = Rule(
+    "ND426", "input-overflows", ERROR, RANGE,
+    "calibration samples drive a neuron with {used:,} in one step; its accumulator wraps at {limit:,}",
+    why="The accumulator of a step wraps around: too much excitation becomes inhibition.",
+    remedy="Scale the layer so that its drive per step is smaller (a lower rate, or a higher percentile).",
+    example="a read-out of 3,000 inputs that all spike in every step",
+)  # fmt: skip
+CURRENT_OVERFLOW = Rule(
+    "ND414", "current-overflow", WARNING, RANGE,
+    "a current that decays slowly can reach {used:,}; its register wraps at {limit:,}",
+    why="What arrives in many steps piles up in the current; where it wraps, its sign changes.",
+    remedy="Shorten tau_syn, or lower the input rate.",
+    example="tau_syn = 1 s with 50 strong inputs",
+)  # fmt: skip
+READOUT_RANGE = Rule(
+    "ND415", "readout-range", WARNING, RANGE,
+    "over {steps} steps the read-out may reach {used:,.0f}; its membrane is cut at {limit:,}",
+    why="The decision is read from a membrane that must not reach the threshold register's end: there it "
+    "would spike "
+    "and fall to 0.",
+    remedy="Run fewer steps, or convert with --output spikes.",
+    example="a read-out driven by 30 thresholds per step for 1,000 steps",
+)  # fmt: skip
+READOUT_BITS = Rule(
+    "ND424", "readout-bits", WARNING, RANGE,
+    "read-out weights keep {used} of {limit} bits, so that {steps} steps fit the membrane",
+    why="The membrane sums the drive of a whole run in a register of fixed width; a long run leaves small "
+    "steps.",
+    remedy="Run fewer steps, calibrate with samples like the ones it will see, or convert with --output "
+    "spikes.",
+    example="a run of 10,000 steps",
+)  # fmt: skip
+NO_SIGN_BIT = Rule(
+    "ND405", "no-sign-bit", ERROR, RANGE,
+    "weights of both signs in {used} bit; {limit} bits are needed",
+    why="A sign takes one bit.",
+    remedy="Compile with --weight-bits {limit} or more.",
+    example="--weight-bits 1 with positive and negative weights",
+)  # fmt: skip
+DEAD_UNITS = Rule(
+    "ND423", "dead-units", WARNING, RANGE,
+    "{used:,} of {count:,} neurons stayed silent on calibration data although the source model used them",
+    why="Their rate is below one spike per run, so their part of the result is missing.",
+    remedy="Run more steps, calibrate with more samples, or raise the rate.",
+    example="a layer converted with 10 steps",
+)  # fmt: skip
+SATURATED_UNITS = Rule(
+    "ND427", "saturated-units", NOTE, RATE,
+    "{used:,} of {count:,} neurons spiked in nearly every step on calibration data",
+    why="A neuron spikes once per step at most; what exceeds that is lost.",
+    remedy="Lower the rate or raise the percentile when converting.",
+    example="a layer balanced on too few samples",
+)  # fmt: skip
