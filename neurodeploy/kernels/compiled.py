@@ -192,7 +192,7 @@ def workspace(layout: Layout, horizon: int) -> tuple[npt.NDArray[Any], ...]:
     bias = _aligned((n,), np.int32)
     bias[:] = layout.neurons[2]
     return (
-        _aligned((n,), np.int16),
+        _aligned((n + 4 * LANES,), np.int16),  # vectors of zeros may reach beyond the end
         _aligned((n,), np.int32),
         bias,
         np.empty(n * (horizon + 1) + LANES, np.int32),

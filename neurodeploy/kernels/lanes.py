@@ -76,6 +76,12 @@ def decay(x: Vector, keep: Vector) -> Vector:
     return (x < 0).where(-kept, kept)
 
 
+def clip(x: Vector, lower: Vector, upper: Vector) -> Vector:
+    """Keep lanes within bounds."""
+    x = (x < lower).where(lower, x)
+    return (x > upper).where(upper, x)
+
+
 class Memory:
     """Loads and stores of vectors in the arrays of a jitted function."""
 
@@ -109,6 +115,15 @@ class Memory:
         data = self.context.make_array(kind)(self.context, self.builder, value).data
         return self.builder.load(self.builder.gep(data, [at]))
 
+    def take(self, narrow: int, wide_array: int, at: Any, shift: Any, *, wide: bool) -> Vector:
+        """Read what was accumulated, in 16 bits times two to the shift and maybe in 32, and clear it."""
+        total = self.load_wide(narrow, at, I16, I32) << self.splat(shift)
+        self.store(Vector(self.builder, constant(ir.VectorType(I16, LANES), 0)), narrow, at, I16)
+        if wide:
+            total = total + self.load(wide_array, at)
+            self.store(Vector(self.builder, constant(ir.VectorType(I32, LANES), 0)), wide_array, at)
+        return total
+
     def splat(self, value: Any) -> Vector:
         """Put a 32-bit number into every lane."""
         kind = ir.VectorType(I32, LANES)
@@ -119,16 +134,26 @@ class Memory:
         )
 
 
-def _add_vector(typing: Any, acc: Any, at: Any, weights: Any, p: Any) -> Any:
-    """``add_vector(acc, at, weights, p)``: add a vector of 8-bit weights to 16-bit accumulators."""
+def make_add_windows(count: int) -> Any:
+    """Make ``add_windows(acc, base, vector_at, weights, k)`` for `count` vectors.
+
+    It adds the 8-bit weights of vectors ``k`` and following to the 16-bit accumulators at their places.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         memory = Memory(context, builder, signature, args)
-        total = memory.load(0, args[1], I16) + memory.load_wide(2, args[3], I8, I16)
-        memory.store(total, 0, args[1], I16)
+        _, base, _, _, k = args
+        for i in range(count):
+            here = _plus(builder, k, i)
+            at = builder.add(base, builder.sext(memory.scalar(2, here), I64))
+            weights = memory.load_wide(3, builder.mul(here, ir.Constant(I64, LANES)), I8, I16)
+            memory.store(memory.load(0, at, I16) + weights, 0, at, I16)
         return context.get_dummy_value()
 
-    return types.void(acc, types.int64, weights, types.int64), codegen
+    def add_windows(typing: Any, acc: Any, base: Any, vector_at: Any, weights: Any, k: Any) -> Any:
+        return types.void(acc, types.int64, vector_at, weights, types.int64), codegen
+
+    return intrinsic(add_windows)
 
 
 def make_add_rows(count: int) -> Any:
@@ -181,76 +206,81 @@ def _flush(typing: Any, acc: Any, at: Any, q: Any, shift: Any) -> Any:
 
 
 flush = intrinsic(_flush)
-add_vector = intrinsic(_add_vector)
+add_windows1 = make_add_windows(1)
+add_windows2 = make_add_windows(2)
+add_windows4 = make_add_windows(4)
 add_rows = make_add_rows(1)
 add_rows4 = make_add_rows(4)
 
 
-def make_update(*, general: bool, wide: bool) -> Any:
-    """Make ``update(acc, q, state, neurons, bias, at, here, n, m, keep, shift)`` for `LANES` neurons.
+def make_integrate(*, wide: bool) -> Any:
+    """Make ``integrate(acc, q, state, bias, at, n, shift, keep, threshold, lower, upper)`` for `LANES` neurons.
 
-    It takes what was accumulated at position ``at``, steps the compartments as `numerics.neurons.compartment_step` does, and
-    returns the spikes as a 32-bit mask. ``state`` holds u, v and wait, ``m`` apart, from ``here``; ``neurons`` holds the rows
-    of `Layout.neurons`, ``n`` apart; ``bias`` is separate because a sample or noise may change it.
+    It takes what was accumulated at position ``at``, steps compartments of one kind, which keep all of v and
+    of u only ``keep`` (0 or 1) of 4096, and returns their spikes as a 32-bit mask. ``state`` holds u and v, ``n``
+    apart. Equals `numerics.neurons.compartment_step` where no sum can wrap.
 
     Parameters
     ----------
-    general : bool
-        Whether there are decays, refractory periods and sums that may wrap; otherwise ``keep`` (0 or 1, of 4096) is
-        all that stays of the current.
     wide : bool
         Whether ``q`` holds a part of the input too.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         memory = Memory(context, builder, signature, args)
-        at, here, n, m, keep, shift = args[5:]
-
-        def parameter(row: int) -> Vector:
-            return memory.load(3, builder.add(at, builder.mul(n, ir.Constant(I64, row))))
-
-        def place(row: int) -> Any:
-            return builder.add(here, builder.mul(m, ir.Constant(I64, row)))
-
-        q = memory.load_wide(0, at, I16, I32) << memory.splat(shift)
-        memory.store(Vector(builder, constant(ir.VectorType(I16, LANES), 0)), 0, at, I16)
-        zero = Vector(builder, constant(ir.VectorType(I32, LANES), 0))
-        if wide:
-            q = q + memory.load(1, at)
-            memory.store(zero, 1, at)
-        u, v, bias = memory.load(2, place(0)), memory.load(2, place(1)), memory.load(4, at)
-        if general:
-            u = wrap(decay(u, parameter(0)) + wrap(q, 21), 23)
-            v = decay(v, parameter(1)) + wrap(u + bias, 23)
-        else:
-            kept = ((u < 0).where(-u, u) >> 12) & memory.splat(builder.neg(keep))
-            u = (u < 0).where(-kept, kept) + wrap(q, 21)
-            v = v + u + bias
-        lower, upper = parameter(5), parameter(6)
-        v = (v < lower).where(lower, v)
-        v = (v > upper).where(upper, v)
-        if general:
-            wait = memory.load(2, place(2))
-            v = (wait > 0).where(0, v)
-        fired = v > parameter(3)
-        if general:
-            wait = fired.where(parameter(4), wait) - 1
-            memory.store((wait < 0).where(0, wait), 2, place(2))
-        memory.store(u, 2, place(0))
-        memory.store(fired.where(0, v), 2, place(1))
+        at, n, shift, keep, threshold, lower, upper = args[4:]
+        there = builder.add(at, n)
+        q = memory.take(0, 1, at, shift, wide=wide)
+        u = memory.load(2, at)
+        kept = ((u < 0).where(-u, u) >> 12) & memory.splat(builder.neg(keep))
+        u = (u < 0).where(-kept, kept) + wrap(q, 21)
+        v = memory.load(2, there) + u + memory.load(3, at)
+        v = clip(v, memory.splat(lower), memory.splat(upper))
+        fired = v > memory.splat(threshold)
+        memory.store(u, 2, at)
+        memory.store(fired.where(0, v), 2, there)
         return builder.bitcast(fired.value, I32)
 
-    def update(typing: Any, acc: Any, q: Any, state: Any, neurons: Any, bias: Any, at: Any, here: Any, n: Any, m: Any,
-               keep: Any, shift: Any) -> Any:  # fmt: skip
-        longs = [types.int64] * 4
-        return types.uint32(acc, q, state, neurons, bias, *longs, types.int32, types.int32), codegen
+    def integrate(typing: Any, acc: Any, q: Any, state: Any, bias: Any, at: Any, n: Any, shift: Any, keep: Any,
+                  threshold: Any, lower: Any, upper: Any) -> Any:  # fmt: skip
+        long, number = types.int64, types.int32
+        arguments = (acc, q, state, bias, long, long, number, number, number, number, number)
+        return types.uint32(*arguments), codegen
 
-    return intrinsic(update)
+    return intrinsic(integrate)
 
 
-integrate = make_update(general=False, wide=False)
-integrate_wide = make_update(general=False, wide=True)
-step = make_update(general=True, wide=True)
+def _step(
+    typing: Any, acc: Any, q: Any, state: Any, bias: Any, neurons: Any, at: Any, n: Any, shift: Any
+) -> Any:
+    """``step(acc, q, state, bias, neurons, at, n, shift)``: step any compartments, as `integrate` does.
+
+    ``neurons`` holds the rows of `Layout.neurons`, ``state`` u, v and wait, ``n`` apart. Equals
+    `numerics.neurons.compartment_step`.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        at, n, shift = args[5:]
+        places = [builder.add(at, builder.mul(n, ir.Constant(I64, row))) for row in range(7)]
+        keep_u, keep_v, _, threshold, refract, lower, upper = (memory.load(4, place) for place in places)
+        u, v, wait = (memory.load(2, place) for place in places[:3])
+        q = memory.take(0, 1, at, shift, wide=True)
+        u = wrap(decay(u, keep_u) + wrap(q, 21), 23)
+        v = clip(decay(v, keep_v) + wrap(u + memory.load(3, at), 23), lower, upper)
+        v = (wait > 0).where(0, v)
+        fired = v > threshold
+        wait = fired.where(refract, wait) - 1
+        for values, place in zip((u, fired.where(0, v), (wait < 0).where(0, wait)), places, strict=False):
+            memory.store(values, 2, place)
+        return builder.bitcast(fired.value, I32)
+
+    return types.uint32(acc, q, state, bias, neurons, types.int64, types.int64, types.int32), codegen
+
+
+integrate = make_integrate(wide=False)
+integrate_wide = make_integrate(wide=True)
+step = intrinsic(_step)
 
 
 def _list_spikes(typing: Any, spikes: Any, count: Any, at: Any, mask: Any) -> Any:

@@ -40,10 +40,12 @@ class Layout:
 
     Parameters
     ----------
-    groups : ndarray of int64, shape (G, 4)
-        First position, size, kind of step, kept current (0 or 1, of `INTEGRATE`).
-    wires : ndarray of int64, shape (W, 5)
-        Source group, target group, kind of rows, shift, first row. Sorted by the target's stage.
+    groups : ndarray of int64, shape (G, 7)
+        First position, size, kind of step; of `INTEGRATE` also the kept current (0 or 1), threshold, lower and
+        upper bound.
+    wires : ndarray of int64, shape (W, 6)
+        Source group, target group, kind of rows, shift, first row; of `WINDOWS` also what the number of vectors
+        is a multiple of. Sorted by the target's stage.
     rows : ndarray of int32, shape (R, 4)
         Per source position: first vector or word, how many, position they start from, synapses.
     vector_at : ndarray of int32, shape (V,)
@@ -103,13 +105,12 @@ def lay_out(circuit: Circuit) -> Layout:
     """
     starts = np.cumsum([0] + [_padded(group.size) for group in circuit.groups])
     orders = [internal_order(group) for group in circuit.groups]
-    groups = np.zeros((len(circuit.groups), 4), np.int64)
+    groups = np.zeros((len(circuit.groups), 7), np.int64)
     neurons = np.zeros((7, int(starts[-1])), np.int32)
     neurons[3] = np.iinfo(np.int32).max
     for i, group in enumerate(circuit.groups):
         place = starts[i] + orders[i]
-        kind, keep = _fill(group, neurons, place)
-        groups[i] = starts[i], group.size, kind, keep
+        groups[i] = starts[i], group.size, *_fill(group, neurons, place)
     tables = _Tables()
     sequence, stage_of = stages_of(len(circuit.groups), [(w.source, w.target) for w in circuit.wires])
     wires = sorted(circuit.wires, key=lambda w: (stage_of[w.target], w.target))
@@ -121,7 +122,7 @@ def lay_out(circuit: Circuit) -> Layout:
     position = np.concatenate([s + o for s, o in zip(starts, orders, strict=False)])
     return Layout(
         groups=groups,
-        wires=np.array(records, np.int64).reshape(-1, 5),
+        wires=np.array(records, np.int64).reshape(-1, 6),
         neurons=neurons,
         position=position.astype(np.int64),
         sequence=np.array(sequence, np.int64),
@@ -181,24 +182,28 @@ def internal_order(group: Group) -> Longs:
     return np.arange(group.size).reshape(height, width, channels).transpose(2, 0, 1).ravel()
 
 
-def _fill(group: Group, neurons: Ints, place: Longs) -> tuple[int, int]:
+def _fill(group: Group, neurons: Ints, place: Longs) -> tuple[int, int, int, int, int]:
     """Write a group's parameters; return how it is stepped."""
     c = group.compartments
     if c is None:
-        return OUTSIDE, 0
+        return OUTSIDE, 0, 0, 0, 0
     lower, upper = group.bounds or (np.full(group.size, c.vmin), np.full(group.size, c.vmax))
-    columns = (4095 - c.decay_u, 4096 - c.decay_v, c.bias, c.vth, c.refract, lower, upper)
-    for row, column in zip(neurons, columns, strict=True):
-        row[place] = column
     keep = 4095 - c.decay_u
+    for row, column in zip(
+        neurons, (keep, 4096 - c.decay_v, c.bias, c.vth, c.refract, lower, upper), strict=True
+    ):
+        row[place] = column
     # Without decay neither sum can leave its width: |u| <= 2**21 + 2**11 and |u + bias| < 2**23.
+    same = [int(column[0]) for column in (keep, c.vth, lower, upper) if (column == column[0]).all()]
     plain = (
-        keep.min() == keep.max() <= 1
+        len(same) == 4
+        and same[0] <= 1
+        and same[1] >= 0
         and not c.decay_v.any()
         and int(c.refract.max()) <= 1
         and int(np.abs(c.bias.astype(np.int64)).max()) <= 2**22
     )
-    return (INTEGRATE, int(keep[0])) if plain else (GENERAL, 0)
+    return (INTEGRATE, *same) if plain else (GENERAL, 0, 0, 0, 0)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,6 +248,27 @@ def mantissas(weight: Ints) -> tuple[Ints, int] | None:
     return mantissa, shift
 
 
+def _vectors_per_row(rows: _Rows, n_target: int) -> Longs:
+    """Count the vectors of the grid that each row touches."""
+    row = np.repeat(np.arange(len(rows.length)), rows.length)
+    cell = np.unique(row * (n_target + 1) + rows.index // LANES)
+    return np.bincount(cell // (n_target + 1), minlength=len(rows.length))
+
+
+def best_chunk(vectors: Longs) -> int:
+    """Choose 1, 2 or 4 vectors at a time: zeros added cost time, and so does a length that cannot be foreseen.
+
+    A wrong guess of the processor about the length costs as much as some 12 vectors.
+    """
+
+    def cost(chunk: int) -> float:
+        chunks = -(-vectors // chunk)
+        foreseen = np.bincount(chunks).max() / len(chunks)
+        return float(chunks.mean() * chunk + 12 * (1 - foreseen))
+
+    return min((1, 2, 4), key=cost)
+
+
 class _Tables:
     """The growing tables of a layout."""
 
@@ -255,55 +281,55 @@ class _Tables:
 
     def add(
         self, given: tuple[_Rows, Longs], n_target: int, *, base: int, ends: tuple[int, int]
-    ) -> tuple[int, int, int, int, int]:
+    ) -> tuple[int, int, int, int, int, int]:
         """Store the rows of one wires record in the form that costs least; return its line in the table."""
         rows, fan = given
         narrow = mantissas(rows.weight)
         first_row = self.counts["rows"]
         if narrow is None:
-            kind, shift, table = WIDE, 0, self._words(rows, rows.weight, wide=True)
+            kind, shift, chunk, table = WIDE, 0, 0, self._words(rows, rows.weight, wide=True)
         else:
             mantissa, shift = narrow
             full = len(rows.index) == n_target * len(rows.length)
-            kind, table = self._narrow(rows, mantissa, full=full, n_target=n_target)
+            kind, chunk, table = self._narrow(rows, mantissa, full=full, n_target=n_target)
         table[:, 2] += base
         table[:, 3] = fan
         self.rows.append(table)
         self.counts["rows"] += len(table)
-        return (*ends, kind, shift, first_row)
+        return (*ends, kind, shift, first_row, chunk)
 
-    def _narrow(self, rows: _Rows, mantissa: Ints, *, full: bool, n_target: int) -> tuple[int, Ints]:
+    def _narrow(self, rows: _Rows, mantissa: Ints, *, full: bool, n_target: int) -> tuple[int, int, Ints]:
         if full:
-            return DENSE, self._vectors(rows, mantissa)
-        kept, row_of, shift_of = distinct_rows(rows, mantissa)
-        few = _Rows(kept.start, kept.index, kept.weight)
-        n_vectors = len(
-            np.unique(np.repeat(np.arange(len(few.length)), few.length) * (n_target + 1) + few.index // LANES)
-        )
-        if 2 * n_vectors > len(few.index):
-            return PACKED, self._words(rows, mantissa, wide=False)
-        table = self._vectors(few, few.weight)[row_of]
+            return DENSE, 1, self._vectors(rows, mantissa, chunk=1)
+        few, row_of, shift_of = distinct_rows(rows, mantissa)
+        vectors = _vectors_per_row(few, n_target)
+        if 2 * vectors.sum() > len(few.index):
+            return PACKED, 0, self._words(rows, mantissa, wide=False)
+        chunk = best_chunk(vectors[row_of])
+        table = self._vectors(few, few.weight, chunk=chunk)[row_of]
         table[:, 2] += shift_of.astype(np.int32)
-        return WINDOWS, table
+        return WINDOWS, chunk, table
 
-    def _vectors(self, rows: _Rows, mantissa: Ints) -> Ints:
-        """Store rows as vectors on the grid of LANES."""
+    def _vectors(self, rows: _Rows, mantissa: Ints, *, chunk: int) -> Ints:
+        """Store rows as vectors on the grid of LANES, filled up with zeros to a multiple of `chunk`."""
         length = rows.length
         row = np.repeat(np.arange(len(length)), length)
-        cell = row * (rows.index.max(initial=0) // LANES + 1) + rows.index // LANES
-        cells, vector = np.unique(cell, return_inverse=True)
-        data = np.zeros((len(cells), LANES), np.int8)
-        data[vector, rows.index % LANES] = mantissa
-        at = np.zeros(len(cells), np.int32)
-        at[vector] = rows.index // LANES * LANES
-        of_row = np.zeros(len(cells), np.int64)
-        of_row[vector] = row
+        grid = rows.index // LANES
+        fresh = np.concatenate([[True], (np.diff(row) > 0) | (np.diff(grid) > 0)])[: len(row)]
+        vector = np.cumsum(fresh) - 1  # in the order of rows; entries of a row are ascending
+        used = np.bincount(row[fresh], minlength=len(length))
+        held = -(-used // chunk) * chunk
+        start = np.cumsum(held) - held
+        slot = vector + np.repeat(start - (np.cumsum(used) - used), length)
+        data = np.zeros((int(held.sum()), LANES), np.int8)
+        data[slot, rows.index % LANES] = mantissa
+        at = (gather(np.zeros_like(held), held) * LANES).astype(np.int32)  # zeros may go anywhere
+        at[slot] = grid * LANES
         table = np.zeros((len(length), 4), np.int32)
-        table[:, 1] = np.bincount(of_row, minlength=len(length))
-        table[:, 0] = self.counts["vectors"] + np.cumsum(table[:, 1]) - table[:, 1]
+        table[:, 0], table[:, 1] = self.counts["vectors"] + start, held
         self.vectors.append(data)
         self.vector_at.append(at)
-        self.counts["vectors"] += len(cells)
+        self.counts["vectors"] += len(data)
         return table
 
     def _words(self, rows: _Rows, weight: Ints, *, wide: bool) -> Ints:

@@ -18,7 +18,8 @@ import numpy as np
 from neurodeploy.kernels import lanes
 from neurodeploy.kernels.layout import DENSE, GENERAL, HORIZON, LANES, MEMO, OUTSIDE, PACKED, WINDOWS
 
-add_vector, add_rows, add_rows4, flush = lanes.add_vector, lanes.add_rows, lanes.add_rows4, lanes.flush
+add_rows, add_rows4, flush = lanes.add_rows, lanes.add_rows4, lanes.flush
+add_windows1, add_windows2, add_windows4 = lanes.add_windows1, lanes.add_windows2, lanes.add_windows4
 integrate, integrate_wide, step_general = lanes.integrate, lanes.integrate_wide, lanes.step
 list_spikes, lowest_bit = lanes.list_spikes, lanes.lowest_bit
 
@@ -86,16 +87,23 @@ def add_dense(rows: Any, vectors: Any, spikes: Any, i: int, end: int, offset: in
 
 @jit
 def add_windows(
-    rows: Any, vector_at: Any, vectors: Any, spikes: Any, i: int, end: int, offset: int, acc: Any
+    rows: Any, vector_at: Any, vectors: Any, spikes: Any, i: int, end: int, offset: int, chunk: int, acc: Any
 ) -> int:
-    """Add rows that are a list of vectors."""
+    """Add rows that are a list of vectors, a multiple of ``chunk`` each."""
     synapses = 0
     for j in range(i, end):
         a = offset + spikes[j]
         first, base = np.int64(rows[a, 0]), np.int64(rows[a, 2])
         synapses += rows[a, 3]
-        for k in range(first, first + rows[a, 1]):
-            add_vector(acc, base + vector_at[k], vectors, k * LANES)
+        if chunk == 4:
+            for k in range(first, first + rows[a, 1], 4):
+                add_windows4(acc, base, vector_at, vectors, k)
+        elif chunk == 2:
+            for k in range(first, first + rows[a, 1], 2):
+                add_windows2(acc, base, vector_at, vectors, k)
+        else:
+            for k in range(first, first + rows[a, 1]):
+                add_windows1(acc, base, vector_at, vectors, k)
     return synapses
 
 
@@ -162,7 +170,9 @@ def deliver(
         if kind == DENSE:
             synapses += add_dense(rows, vectors, lists, begin + i, begin + end, offset, acc)
         elif kind == WINDOWS:
-            synapses += add_windows(rows, vector_at, vectors, lists, begin + i, begin + end, offset, acc)
+            synapses += add_windows(
+                rows, vector_at, vectors, lists, begin + i, begin + end, offset, wires[w, 5], acc
+            )
         else:
             synapses += add_packed(rows, words, lists, begin + i, begin + end, offset, acc)
         pending[target] += end - i
@@ -176,16 +186,22 @@ def update_group(
     count: int,
 ) -> int:  # fmt: skip
     """Step a group's neurons and list those that spike from entry ``count`` on; return where the list ends."""
-    start, size, kind, keep = groups[g, 0], groups[g, 1], groups[g, 2], np.int32(groups[g, 3])
+    start, size = groups[g, 0], groups[g, 1]
     n = len(bias)
-    for at in range(start, start + size, LANES):
-        if kind == GENERAL:
-            mask = step_general(acc, q, state, neurons, bias, at, at, n, n, keep, shift)
-        elif wide:
-            mask = integrate_wide(acc, q, state, neurons, bias, at, at, n, n, keep, shift)
-        else:
-            mask = integrate(acc, q, state, neurons, bias, at, at, n, n, keep, shift)
-        count = list_spikes(lists, count, at, mask)
+    keep, threshold = np.int32(groups[g, 3]), np.int32(groups[g, 4])
+    lower, upper = np.int32(groups[g, 5]), np.int32(groups[g, 6])
+    if groups[g, 2] == GENERAL:
+        for at in range(start, start + size, LANES):
+            mask = step_general(acc, q, state, bias, neurons, at, n, shift)
+            count = list_spikes(lists, count, at, mask)
+    elif wide:
+        for at in range(start, start + size, LANES):
+            mask = integrate_wide(acc, q, state, bias, at, n, shift, keep, threshold, lower, upper)
+            count = list_spikes(lists, count, at, mask)
+    else:
+        for at in range(start, start + size, LANES):
+            mask = integrate(acc, q, state, bias, at, n, shift, keep, threshold, lower, upper)
+            count = list_spikes(lists, count, at, mask)
     return count
 
 
