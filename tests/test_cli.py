@@ -131,7 +131,7 @@ def test_results_go_to_stdout_and_everything_else_to_stderr(folder, capsys):
 def test_check_prints_every_resource_of_every_core_also_when_it_fits(folder, capsys):
     call("check", folder / "mlp.nd")
     out = capsys.readouterr().out
-    assert "/ 1,024" in out
+    assert "of 1,024" in out
     assert "fits" in out.splitlines()[-1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 from neurodeploy import rules, targets
@@ -15,25 +16,28 @@ def finding_text(rule: Rule) -> str:
     blanks = _Blanks()
     parts = [
         f"{rule.code} {rule.name} ({rule.severity.value}, {rule.kind.value})",
-        f"  says     {rule.message.format_map(blanks)}",
+        f"  says     {blanks.format(rule.message)}",
         f"  why      {rule.why}",
-        f"  remedy   {rule.remedy.format_map(blanks)}",
+        f"  remedy   {blanks.format(rule.remedy)}",
     ]
     return "\n".join(parts + ([f"  example  {rule.example}"] if rule.example else []))
 
 
-class _Blanks(dict[str, str]):
-    """Stands for the facts of a finding that has not happened."""
+class _Blanks(string.Formatter):
+    """Writes ``<used>`` where a finding that has happened shows the fact."""
 
-    def __missing__(self, key: str) -> str:
-        return f"<{key}>"
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
+        return f"<{field_name}>", field_name
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return str(value)
 
 
 def finding_rows() -> Table:
     """Return the catalogue, by code."""
     blanks = _Blanks()
     rows = [
-        [r.code, r.name, r.severity.value, r.message.format_map(blanks), r.remedy.format_map(blanks)]
+        [r.code, r.name, r.severity.value, blanks.format(r.message), blanks.format(r.remedy)]
         for _, r in sorted(rules.RULES.items())
     ]
     return ["code", "name", "severity", "says", "remedy"], rows

@@ -141,7 +141,8 @@ def cores_panel(axes: Axes, run: Figures) -> None:
     share = np.full((len(names), len(cores)), np.nan)
     for column, core in enumerate(cores):
         for use in core["use"]:
-            share[names.index(use["resource"]), column] = 100 * use["used"] / use["limit"]
+            if use["limit"]:
+                share[names.index(use["resource"]), column] = 100 * use["used"] / use["limit"]
     image = axes.imshow(share, cmap="YlGnBu", vmin=0, vmax=100, aspect="auto", interpolation="nearest")
     if len(cores) <= 14:
         for (y, x), value in np.ndenumerate(share):

@@ -17,24 +17,26 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, markdown: bool 
     Parameters
     ----------
     head : sequence of str
+        A heading may have several lines.
     rows : iterable of sequence
         Strings, numbers or None (shown as ``-``).
     markdown : bool
         Write it as README shows tables.
     """
     body = list(rows)
-    cells = [[cell(value) for value in row] for row in body]
-    right = [
-        bool(body) and all(isinstance(row[i], int | float | None) for row in body) for i in range(len(head))
-    ]
-    width = [max([len(head[i]), *(len(row[i]) for row in cells)]) for i in range(len(head))]
+    columns = range(len(head))
+    right = [bool(body) and all(isinstance(row[i], int | float | None) for row in body) for i in columns]
+    tall = max(text.count("\n") for text in head) + 1
+    tops = [[""] * (tall - 1 - text.count("\n")) + text.split("\n") for text in head]
+    lines = [[tops[i][k] for i in columns] for k in range(tall)] + [[cell(v) for v in row] for row in body]
+    width = [max(len(line[i]) for line in lines) for i in columns]
 
-    def line(row: Sequence[str]) -> str:
-        parts = [text.rjust(width[i]) if right[i] else text.ljust(width[i]) for i, text in enumerate(row)]
+    def write(line: Sequence[str]) -> str:
+        parts = [text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, width, right, strict=True)]
         return f"| {' | '.join(parts)} |" if markdown else "  ".join(parts).rstrip()
 
     rule = ["-" * (w - 1) + (":" if r and markdown else "-") for w, r in zip(width, right, strict=True)]
-    return "\n".join([line(head), line(rule), *(line(row) for row in cells)])
+    return "\n".join(map(write, [*lines[:tall], rule, *lines[tall:]]))
 
 
 def cell(value: Any) -> str:
@@ -56,12 +58,12 @@ def percent(share: float | None) -> str:
 
 
 def run_text(figures: Mapping[str, Any]) -> str:
-    """Write a run: the result, a table per layer, the cores, the run card."""
+    """Write a run: the result, a table per layer, how full the cores are, the run card."""
     parts = [headline(figures)]
     if figures["layers"]:
         parts.append(layer_table(figures["layers"]))
     if figures.get("cores"):
-        parts.append(core_table(figures["cores"]))
+        parts.append(fullest(figures["cores"]))
     parts.append(card_text(figures["card"]))
     return "\n\n".join(parts)
 
@@ -89,14 +91,31 @@ def layer_table(layers: Sequence[Mapping[str, Any]]) -> str:
     return table([columns[key] for key in kept], [[row.get(key) for key in kept] for row in layers])
 
 
+def fullest(cores: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many cores are in use, and where each resource is used most."""
+    most: dict[str, tuple[float, Mapping[str, Any], Mapping[str, Any]]] = {}
+    for core in cores:
+        for use in core["use"]:
+            share = use["used"] / use["limit"] if use["limit"] else 0.0
+            if share > most.get(use["resource"], (0.0,))[0]:
+                most[use["resource"]] = (share, use, core)
+    ranked = sorted(most.values(), key=lambda entry: -entry[0])[:3]
+    told = [
+        f"{use['resource']} {use['used']:,} of {use['limit']:,} on core {core['core']} ({core['layer']})"
+        for _, use, core in ranked
+    ]
+    return f"{len(cores)} cores in use; fullest: " + "; ".join(told)
+
+
 def core_table(cores: Sequence[Mapping[str, Any]]) -> str:
-    """Show used and limit of every resource of every core."""
-    names = list(dict.fromkeys(use["resource"] for core in cores for use in core["use"]))
+    """Show used and limit of every resource of every core; the limit stands in the heading."""
+    limits = {use["resource"]: use["limit"] for core in cores for use in core["use"]}
+    heads = ["\n".join([*name.split(" "), f"of {cell(limit)}"]) for name, limit in limits.items()]
     rows = []
     for core in cores:
-        use = {u["resource"]: f"{u['used']:,} / {u['limit']:,}" for u in core["use"]}
-        rows.append([core["core"], core["layer"], core["block"], *(use.get(name) for name in names)])
-    return table(["core", "layer", "block", *names], rows)
+        use = {u["resource"]: u["used"] for u in core["use"]}
+        rows.append([core["core"], core["layer"], core["block"], *(use.get(name) for name in limits)])
+    return table(["core", "layer", "block", *heads], rows)
 
 
 def card_text(card: Mapping[str, Any]) -> str:
