@@ -13,6 +13,7 @@ from neurodeploy.frontends.keras import load_keras
 from neurodeploy.ir.evaluate import evaluate
 
 SHARED = Path(os.environ.get("NEURODEPLOY_DATA") or Path(__file__).resolve().parents[3] / "shared")
+MODELS = Path(__file__).resolve().parents[2] / "models"
 INTEROP, MNIST = SHARED / "interop", SHARED / "data" / "mnist.npz"
 pytestmark = pytest.mark.skipif(
     not INTEROP.is_dir() or not MNIST.is_file(),
@@ -26,6 +27,16 @@ def test_keras_models_agree_with_their_stored_outputs(name: str) -> None:
     with np.load(MNIST) as mnist, np.load(INTEROP / f"{name.split('.')[0]}.ref.npz") as stored:
         outputs = evaluate(graph, graph.prepare(mnist["x_test"][:512] / 255.0))
         np.testing.assert_allclose(outputs, stored["logits"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_mnist_model_has_the_accuracy_on_its_card() -> None:
+    graph = load_keras(MODELS / "mnist_cnn.keras")
+    with np.load(MNIST) as mnist:
+        x, y = mnist["x_test"] / 255.0, mnist["y_test"]
+    parts = [slice(i, i + 500) for i in range(0, 10**4, 500)]
+    right = [evaluate(graph, graph.prepare(x[part])).argmax(axis=1) == y[part] for part in parts]
+    assert f"{100 * np.mean(right):.2f} % of 10000" in (MODELS / "mnist_cnn.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
 import operator
@@ -71,6 +72,15 @@ def test_the_digits_models_have_the_accuracy_on_their_cards(name: str) -> None:
     right = evaluate(graph, graph.prepare(split.x_test)).argmax(axis=1) == split.y_test
     card = (ROOT / "models" / f"{name}.md").read_text(encoding="utf-8")
     assert f"{100 * right.mean():.2f} % of 360" in card
+
+
+def test_every_model_is_small_and_has_a_card_with_its_digest() -> None:
+    for path in (ROOT / "models").glob("*.keras"):
+        content = path.read_bytes()
+        assert len(content) < 1 << 20
+        assert f"`{hashlib.sha256(content).hexdigest()}`" in path.with_suffix(".md").read_text(
+            encoding="utf-8"
+        )
 
 
 def test_loading_imports_no_keras() -> None:

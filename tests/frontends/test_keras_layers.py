@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from neurodeploy.frontends.keras.layers import HANDLERS
 from neurodeploy.ir.evaluate import evaluate
 from neurodeploy.ir.verify import verify
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore")]  # Keras' own deprecations
 Build = Callable[[Any], list[Any]]
 
 
@@ -27,10 +26,8 @@ Build = Callable[[Any], list[Any]]
 def keras(request: pytest.FixtureRequest) -> Any:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # so that tf.keras, if asked for later, is nengo-dl's
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("tensorflow", reason="needs TensorFlow (extra dl)")
-        return pytest.importorskip(request.param, reason="needs Keras (extra dl)")
+    pytest.importorskip("tensorflow", reason="needs TensorFlow (extra dl)")
+    return pytest.importorskip(request.param, reason="needs Keras (extra dl)")
 
 
 def model_of(keras: Any, shape: tuple[int, ...], layers: list[Any], seed: int = 0) -> Any:
@@ -177,10 +174,8 @@ def test_layers_agree_with_keras_live_and_from_both_files(keras: Any, case: str,
     shape, build = ODDMENTS[case]
     model = model_of(keras, shape, build(keras.layers))
     sources = [model, tmp_path / "m.keras", tmp_path / "m.h5"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(sources[1])
-        model.save(sources[2])
+    model.save(sources[1])
+    model.save(sources[2])
     for source in sources:
         assert_same(model, load_keras(source), shape)
 
@@ -192,9 +187,7 @@ def test_functional_models_agree_with_keras(keras: Any, suffix: str, tmp_path: P
     x = L.Conv2D(3, 3, activation="relu", name="b/c" if keras.__name__ == "tf_keras" else "b.c")(entry)
     x = L.Dense(4, name="zz")(L.Flatten()(L.BatchNormalization()(x, training=False)))
     model = keras.Model(entry, L.Dense(4, name="aa")(x))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(tmp_path / f"m.{suffix}")
+    model.save(tmp_path / f"m.{suffix}")
     for source in (model, tmp_path / f"m.{suffix}"):
         assert_same(model, load_keras(source), (6, 6, 1))
 
