@@ -129,7 +129,7 @@ def test_a_truncated_file_is_refused(keep, tmp_path):
 
 
 def test_a_plain_nir_file_is_told_from_ours(file):
-    with pytest.raises(LoadError, match="lacks the group /neurodeploy.*NIR file"):
+    with pytest.raises(LoadError, match=r"lacks the group /neurodeploy.*NIR file"):
         store.load(file(lambda f: f.pop("neurodeploy")))
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_lacks_something_names_what(gone, file):
 
 
 def test_a_file_of_a_later_version_is_refused(file):
-    with pytest.raises(LoadError, match="version 2.*up to 1"):
+    with pytest.raises(LoadError, match=r"version 2.*up to 1"):
         store.load(file(lambda f: f["neurodeploy/version"].write_direct(np.array(2))))
 
 

@@ -307,10 +307,9 @@ class Neuron(Op):
     stateful: ClassVar[bool] = True
 
     def out_shape(self, shape: Shape) -> Shape:
-        for spec in dataclasses.fields(self):
-            value = getattr(self, spec.name)
+        for name, value in vars(self).items():
             if isinstance(value, np.ndarray) and np.broadcast_shapes(shape, value.shape) != shape:
-                raise ValueError(f"{spec.name} of shape {value.shape} does not fit input of shape {shape}")
+                raise ValueError(f"{name} of shape {value.shape} does not fit input of shape {shape}")
         return shape
 
 

@@ -80,7 +80,8 @@ def test_a_shortcut_is_balanced_on_both_branches(rng):
 def test_pooling_straight_in_front_of_an_activation_converts(rng):
     graph = chain(
         ("in", ops.Input((2, 4, 4))), ("pool", ops.AvgPool2d((2, 2), (2, 2))), ("relu", ops.ReLU()),
-        ("flat", ops.Flatten()), ("fc", ops.Affine(normal(rng, 3, 8), np.zeros(3))), ("out", ops.Output((3,))),
+        ("flat", ops.Flatten()), ("fc", ops.Affine(normal(rng, 3, 8), np.zeros(3))),
+        ("out", ops.Output((3,))),
     )  # fmt: skip
     x = rng.random((100, 2, 4, 4))
     assert error(graph, convert(graph, x), x)[1] > 0.85
@@ -145,7 +146,7 @@ def test_what_was_measured_is_noted(network, rng):
     }  # fmt: skip
     notes = spiking["fc0.relu"].notes
     assert 0 < notes["rate_mean"] < 0.25
-    assert 0 < notes["peak_drive"]
+    assert notes["peak_drive"] > 0
     assert notes["saturated_units"] == 0
 
 
@@ -171,7 +172,9 @@ def test_the_users_layer_names_survive(network, rng):
 
 
 REFUSED = {
-    "softmax": [("soft", ops.Softmax(), "attend", "Softmax"), ("fc", ops.Affine(np.ones((2, 4)), np.zeros(2)))],
+    "softmax": [
+        ("soft", ops.Softmax(), "attend", "Softmax"), ("fc", ops.Affine(np.ones((2, 4)), np.zeros(2))),
+    ],
     "reshape": [
         ("fc", ops.Affine(np.ones((4, 4)), np.zeros(4))), ("r", ops.ReLU()),
         ("shape", ops.Reshape((1, 2, 2)), "attend", "Reshape"),
@@ -224,7 +227,8 @@ def test_samples_that_say_nothing_are_refused(network, samples):
 
 def test_a_flatten_of_channels_last_images_costs_no_op(rng):
     graph = chain(
-        ("in", ops.Input((2, 3, 3), (3, 3, 2), (2, 0, 1))), ("t", ops.Transpose((1, 2, 0))), ("f", ops.Flatten()),
+        ("in", ops.Input((2, 3, 3), (3, 3, 2), (2, 0, 1))), ("t", ops.Transpose((1, 2, 0))),
+        ("f", ops.Flatten()),
         ("fc", ops.Affine(normal(rng, 3, 18), np.zeros(3))), ("out", ops.Output((3,))),
     )  # fmt: skip
     x = rng.random((50, 2, 3, 3))
