@@ -6,7 +6,6 @@ command line calls these and nothing else, so what it does can be done from Pyth
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy import rules
 from neurodeploy import targets as target_files
 from neurodeploy.backends.base import backend as backend_named
 from neurodeploy.data import as_labels, check_samples, draw
@@ -25,6 +23,7 @@ from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
 from neurodeploy.recording import Recording
 from neurodeploy.reporting import Report
+from neurodeploy.reporting.catalogue import find_rule
 from neurodeploy.reporting.figures import model_figures, run_figures
 from neurodeploy.runs import Partial, Progress, key_of, run_in_chunks
 
@@ -49,10 +48,6 @@ def load(source: Any, *, name: str | None = None) -> Graph:
         A trained model (``.keras``, ``.h5``), a spiking network (``.nd``), or a live Keras model.
     name : str, optional
         For reports; the file's stem by default.
-
-    Returns
-    -------
-    Graph
 
     Raises
     ------
@@ -318,7 +313,7 @@ def _ready(
 
 
 def learn(graph: Graph, x: npt.ArrayLike, y: npt.ArrayLike, *, rule: str = "pes", **options: Any) -> Graph:
-    """Let the chip's emulator adapt a spiking network to labelled samples.
+    """Let the chip's emulator adapt the weights of a spiking network to labelled samples.
 
     Parameters
     ----------
@@ -330,11 +325,6 @@ def learn(graph: Graph, x: npt.ArrayLike, y: npt.ArrayLike, *, rule: str = "pes"
         Class indices, or one-hot.
     rule : str
         Learning rule.
-
-    Returns
-    -------
-    Graph
-        With the learned weights.
     """
     from neurodeploy.backends.learn import learn as adapt
 
@@ -402,17 +392,5 @@ def report(
 
 
 def explain(code: str) -> Rule:
-    """Return the catalogue entry of a finding, by code or by name.
-
-    Raises
-    ------
-    OptionError
-        If there is none.
-    """
-    found = {rule.name: rule for rule in rules.RULES.values()} | dict(rules.RULES)
-    key = code.upper() if code.upper() in found else code.lower()
-    if key not in found:
-        near = difflib.get_close_matches(key.upper(), rules.RULES, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}" if near else ""
-        raise OptionError(f"there is no finding '{code}'{hint}; README lists them all")
-    return found[key]
+    """Return the catalogue entry of a finding, by code or by name."""
+    return find_rule(code)

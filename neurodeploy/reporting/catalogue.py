@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 import string
 from typing import Any
 
 from neurodeploy import rules, targets
 from neurodeploy.diagnostics import Rule
+from neurodeploy.errors import OptionError
 
 Table = tuple[list[str], list[list[Any]]]
+
+
+def find_rule(code: str) -> Rule:
+    """Return the catalogue entry of a finding, by code or by name, however it is capitalised.
+
+    Raises
+    ------
+    OptionError
+        If there is none; the message names one that is spelt alike.
+    """
+    found = {rule.name: rule for rule in rules.RULES.values()} | dict(rules.RULES)
+    key = code.upper() if code.upper() in found else code.lower()
+    if key not in found:
+        near = difflib.get_close_matches(key.upper(), rules.RULES, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}" if near else ""
+        raise OptionError(f"there is no finding '{code}'{hint}; README lists them all")
+    return found[key]
 
 
 def finding_text(rule: Rule) -> str:
