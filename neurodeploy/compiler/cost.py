@@ -89,6 +89,13 @@ def words(model: CostModel, synapses: Synapses) -> int:
     return int((np.maximum.reduceat(each, first) * rows).sum())
 
 
+def longest_row(model: CostModel, synapses: Synapses) -> int:
+    """Count the words of the longest row, which one spike reads."""
+    index = 0 if is_dense(synapses) else index_width(int(synapses.index.max(initial=0)), model.index_widths)
+    longest = np.diff(synapses.row_start).max(initial=0, keepdims=True)
+    return int(group_words(model, longest, bits=synapses.weight_bits + index)[0])
+
+
 def group_words(model: CostModel, count: Longs, *, bits: int) -> Longs:
     """Words of groups of `count` synapses of `bits` bits, packed in entries that each start on a word."""
     full = -(-(model.per_entry * bits + model.head) // model.word)

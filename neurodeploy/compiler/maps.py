@@ -41,7 +41,30 @@ def compose(graph: Graph, source: str, target: str, chain: Sequence[str]) -> Map
     if conv is not None:
         # one output pixel shares nothing; single axons are cheaper
         return conv if math.prod(conv.target_shape[1:]) > 1 else from_matrix(as_matrix(conv))
+    last = graph[chain[-1]].op if chain else None
+    if isinstance(last, ops.Affine) and len(graph.shapes[chain[-1]]) == 1:
+        before = paths.matrix(graph, source, graph.sources(chain[-1])[0], (tuple(chain[:-1]),))
+        return from_dense(last.weight if _is_identity(before) else np.asarray((before.T @ last.weight.T).T))
     return from_matrix(paths.matrix(graph, source, target, (tuple(chain),)))
+
+
+def _is_identity(matrix: Sparse) -> bool:
+    size = matrix.shape[0]
+    return bool(
+        matrix.shape == (size, size)
+        and matrix.nnz == size
+        and (matrix.indices == np.arange(size)).all()
+        and (matrix.data == 1).all()
+    )
+
+
+def from_dense(weight: npt.NDArray[Any]) -> DenseMap | SparseMap:
+    """Keep a full matrix (N_target, N_source) as it is, or sparse if that is smaller."""
+    from scipy import sparse
+
+    if np.count_nonzero(weight) >= DENSE_FROM * weight.size:
+        return DenseMap(locked(weight))
+    return from_matrix(sparse.csr_array(weight))
 
 
 def as_matrix(map_: Map) -> Sparse:

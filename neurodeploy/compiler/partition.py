@@ -50,9 +50,10 @@ class Cutter:
         ]
         return Need(
             neurons=math.prod(tile.shape),
-            in_axons=sum(axons for axons, _ in counts),
-            words=sum(words for _, words in counts),
+            in_axons=sum(c.axons for c in counts),
+            words=sum(c.words for c in counts),
             out_slots=sum(fan.outgoing(tile, grid) for fan in fans),
+            axon_words=max((c.longest for c in counts), default=0),
         )
 
     def fans(self, name: str, done: Mapping[str, Cut]) -> list[FanOut]:
@@ -100,6 +101,7 @@ def core_limits(target: Target) -> Limits:
         in_axons=limit("core.in_axons"),
         words=limit("core.synapse_memory_words"),
         out_slots=limit("core.out_axon_entries"),
+        axon_words=limit("core.words_per_axon"),
     )
 
 
@@ -149,6 +151,7 @@ def _reachable(cutter: Cutter, name: str, grid: Grid, fans: list[FanOut]) -> Lim
         limits.in_axons if single.in_axons <= limits.in_axons else math.inf,
         limits.words if single.words <= limits.words else math.inf,
         limits.out_slots if single.out_slots <= limits.out_slots else math.inf,
+        limits.axon_words if single.axon_words <= limits.axon_words else math.inf,
     )
 
 
@@ -163,7 +166,7 @@ def _fits(cutter: Cutter, name: str, parts: Parts, grid: Grid, fans: list[FanOut
 def _replication(cutter: Cutter, name: str, parts: Parts, grid: Grid) -> int:
     """Input axons over all boxes: what the cut costs the populations before."""
     return sum(
-        tiling.incoming(w, p.weight_bits, tile, grid, None)[0]
+        tiling.incoming(w, p.weight_bits, tile, grid, None).axons
         for p, w in zip(cutter.program.projections, cutter.wiring, strict=True)
         if p.target == name
         for tile in parts.tiles(grid)

@@ -6,14 +6,15 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from neurodeploy.compiler.check import check
+from neurodeploy.compiler.checks import CHECKS
 from neurodeploy.compiler.lower import lower
 from neurodeploy.compiler.partition import partition
 from neurodeploy.compiler.place import place
 from neurodeploy.compiler.quantize import quantize
 from neurodeploy.compiler.verify import verify
-from neurodeploy.diagnostics import Diagnostic
 from neurodeploy.errors import OptionError
 from neurodeploy.ir.graph import Graph
 from neurodeploy.numerics.coding import CODINGS
@@ -22,12 +23,12 @@ from neurodeploy.targets import Target
 from neurodeploy.targets import target as find_target
 
 Pass = Callable[[Program], Program]
-Check = Callable[[Program], Iterator[Diagnostic]]
+
+__all__ = ["CHECKS", "PASSES", "compile"]
 
 MOST_WEIGHT_BITS = 8
 
-PASSES: tuple[Pass, ...] = (lower, quantize, partition, place)
-CHECKS: tuple[Check, ...] = ()
+PASSES: tuple[Pass, ...] = (lower, quantize, partition, place, check)
 
 
 def compile(

@@ -9,54 +9,30 @@ weaker than its neighbours keeps its size, and the largest positive weight keeps
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.compiler import maps
 from neurodeploy.compiler.registers import Registers, registers
+from neurodeploy.compiler.scales import SMALL, Scale, decays, find_scale, reached, run_length
+from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.numerics import formats
 from neurodeploy.numerics.neurons import Compartments
 from neurodeploy.program import Population, Program, Projection
+from neurodeploy.rules import precision as rules
 
 Floats = npt.NDArray[np.float64]
 
 NOMINAL_BITS = 8
 """Width at which the nominal range of weights, -255 to 255, has a step of 1 (nengo-loihi)."""
-TOP_EXPONENT, LAST_EXPONENT, WEAKEST_EXPONENT = 0, -7, -6
-"""Exponents the search goes through, and the smallest that a weaker projection gets (nengo-loihi)."""
-SMALL = 1e-8
-"""Weights and biases below this count as none (nengo-loihi)."""
-DEFAULT_STEPS = 100
-"""Assumed length of a run, for the range of an integrator, where the graph does not say."""
-MARGIN = 2.0
-"""How far beyond the largest membrane seen on calibration data an integrator may go."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How floats become integers in one population.
-
-    Parameters
-    ----------
-    membrane : ndarray of float64, shape (N,)
-        Membrane units per unit of the float membrane.
-    bias : ndarray of float64, shape (N,)
-        Membrane units per unit of the float bias.
-    weight : ndarray of float64, shape () or (N,)
-        Nominal weight units per float weight.
-    exponent : int
-        Weight exponent of the strongest projection.
-    strongest : float
-        Its largest weight.
-    """
-
-    membrane: Floats
-    bias: Floats
-    weight: Floats
-    exponent: int
-    strongest: float
+WEAKEST_EXPONENT = -6
+"""Smallest exponent that a weaker projection gets (nengo-loihi)."""
+ROUNDING_TOLERANCE = 0.1
+"""RMS error of a layer's weights, relative to their size, that passes without a word."""
 
 
 def quantize(program: Program) -> Program:
@@ -70,6 +46,7 @@ def quantize(program: Program) -> Program:
     bits = stored_bits(int(program.options.get("weight_bits", 8)), regs)
     lossy = program.options.get("match") == "nengo-loihi"
     populations, projections = [], list(program.projections)
+    found: list[Diagnostic] = []
     for population in program.populations:
         if not population.on_chip:
             populations.append(population)
@@ -77,13 +54,19 @@ def quantize(program: Program) -> Program:
         into = [i for i, p in enumerate(projections) if p.target == population.name]
         largest = [_largest(projections[i]) for i in into]
         form = WeightForm(bits, int(_is_signed([projections[i] for i in into], bits, regs)), lossy)
-        found = find_scale(
-            population, max(largest, default=0.0), regs, nominal=form.nominal, steps=_steps(program)
+        scale = find_scale(
+            population, max(largest, default=0.0), regs, nominal=form.nominal, steps=run_length(program)
         )
-        populations.append(_population(population, found, regs))
+        populations.append(_population(population, scale, regs))
         for i in into:
-            projections[i] = _projection(projections[i], found, regs, form)
-    return dataclasses.replace(program, populations=tuple(populations), projections=tuple(projections))
+            before, projections[i] = projections[i], _projection(projections[i], scale, regs, form)
+            found += _measure(program, population, before, projections[i], scale, form)
+    return dataclasses.replace(
+        program,
+        populations=tuple(populations),
+        projections=tuple(projections),
+        diagnostics=(*program.diagnostics, *found),
+    )
 
 
 @dataclass(frozen=True)
@@ -107,8 +90,12 @@ class WeightForm:
     @property
     def nominal(self) -> float:
         """What the largest weight becomes before rounding: half a code above the top one, 255 for 8 bits."""
-        unused = NOMINAL_BITS - self.bits + self.signed
-        return float((2 ** (NOMINAL_BITS - unused) - 0.5) * 2**unused)
+        return float((2 ** (NOMINAL_BITS - self.unused) - 0.5) * 2**self.unused)
+
+    @property
+    def unused(self) -> int:
+        """Low bits of the nominal range that are always zero."""
+        return NOMINAL_BITS - self.bits + self.signed
 
 
 def _is_signed(into: list[Projection], bits: int, regs: Registers) -> bool:
@@ -120,124 +107,9 @@ def stored_bits(wanted: int, regs: Registers) -> int:
     return min((b for b in regs.weight_bits if b >= wanted), default=max(regs.weight_bits))
 
 
-def find_scale(
-    population: Population, strongest: float, regs: Registers, *, nominal: float, steps: int
-) -> Scale:
-    """Find the largest scale at which threshold and bias of a population fit their registers.
-
-    Parameters
-    ----------
-    population : Population
-    strongest : float
-        Largest absolute weight into it.
-    regs : Registers
-    nominal : float
-        What the largest weight becomes before it is rounded.
-    steps : int
-        Length of a run, for integrators.
-    """
-    u, v = _infactors(population, regs)
-    top = largest_bias(population)
-    if strongest > SMALL:
-        return _by_weight(population, strongest, nominal, u, v, regs, steps)
-    if top > SMALL:
-        return _by_bias(population, top, u, v, regs, steps)
-    reach = min(regs.threshold_max, 2**regs.input_bits - 1)
-    membrane = np.full(population.size, reach / (float(reached(population, steps).max()) + 1))
-    return Scale(membrane, membrane * v, membrane * v * u / 2.0**regs.shift, 0, strongest)
-
-
-def reached(population: Population, steps: int) -> Floats:
-    """How far the membrane goes: the threshold, or for an integrator the largest value it may take in a run.
-
-    Returns
-    -------
-    ndarray of float64, shape (N,)
-    """
-    threshold = population.membrane.threshold
-    if threshold is None:
-        threshold = np.full((), integrator_reach(population, steps))
-    return np.broadcast_to(np.nan_to_num(np.asarray(threshold, np.float64)), population.shape).reshape(-1)
-
-
-def integrator_reach(population: Population, steps: int) -> float:
-    """Largest membrane of an integrator: peak drive times steps, or what calibration saw with a margin."""
-    peak = float(population.notes.get("peak_drive", 1.0))
-    keep = float(np.max(population.membrane.keep_v))
-    total = peak if keep < 1 else peak * steps
-    seen = float(population.notes.get("peak_membrane", 0.0)) * MARGIN
-    longer = steps / max(float(population.notes.get("steps", steps)), 1.0)
-    return min(total, seen * longer) if seen else total
-
-
-def largest_bias(population: Population) -> float:
-    """Largest constant input; that of an encoder on the chip is one threshold per step."""
-    if population.notes.get("role") == "encoder":
-        return float(np.max(reached(population, 1)))
-    return float(np.abs(np.nan_to_num(population.bias)).max(initial=0.0))
-
-
-def _steps(program: Program) -> int:
-    wanted = program.options.get("steps") or program.graph.meta.get("steps") or DEFAULT_STEPS
-    return int(wanted)
-
-
 def _largest(projection: Projection) -> float:
     weight = np.nan_to_num(np.asarray(projection.map.weight, np.float32), posinf=0.0, neginf=0.0)
     return float(np.abs(weight).max(initial=0.0))
-
-
-def decays(population: Population, regs: Registers) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Round both decays to their registers, shape (N,)."""
-
-    def code(keep: Floats, offset: int) -> npt.NDArray[np.int32]:
-        codes = formats.decay_code(
-            1 - np.asarray(keep), bits=regs.decay_bits, top=regs.decay_top, offset=offset
-        )
-        return np.broadcast_to(codes, population.shape).reshape(-1).astype(np.int32)
-
-    return code(population.membrane.keep_u, regs.offset_u), code(population.membrane.keep_v, regs.offset_v)
-
-
-def _infactors(population: Population, regs: Registers) -> tuple[Floats, Floats]:
-    """Factors that make a decaying variable settle where its input is."""
-    code_u, code_v = decays(population, regs)
-    start = regs.decay_start
-    u = 1 / formats.decay_sum(code_u, bits=regs.decay_bits, offset=regs.offset_u, start=start)
-    v = 1 / formats.decay_sum(code_v, bits=regs.decay_bits, offset=regs.offset_v, start=start)
-    leaks = np.broadcast_to(population.membrane.keep_v < 1, population.shape).reshape(-1)
-    return u, np.where(leaks, v, 1.0)
-
-
-def _by_weight(
-    population: Population,
-    strongest: float,
-    nominal: float,
-    u: Floats,
-    v: Floats,
-    regs: Registers,
-    steps: int,
-) -> Scale:
-    weight = nominal / strongest
-    reach = np.asarray(reached(population, steps), np.float32)
-    bias = np.asarray(np.nan_to_num(population.bias), np.float32)
-    for exponent in range(TOP_EXPONENT, LAST_EXPONENT - 1, -1):
-        membrane = 1.0 / (u * v) * weight * 2.0 ** (regs.shift + exponent)
-        fits = (np.rint(reach * membrane) <= regs.threshold_max).all()
-        if fits and (np.abs(np.rint(bias * membrane * v)) <= regs.bias_max).all():
-            break
-    return Scale(membrane, membrane * v, np.asarray(weight), exponent, strongest)
-
-
-def _by_bias(population: Population, top: float, u: Floats, v: Floats, regs: Registers, steps: int) -> Scale:
-    bias = np.full(population.size, regs.bias_max / top)
-    reach = np.asarray(reached(population, steps), np.float32)
-    while bias[0] * top > 1:
-        membrane = bias / v
-        if (np.rint(reach * membrane) <= regs.threshold_max).all():
-            break
-        bias = bias / 2.0
-    return Scale(bias / v, bias, bias * u / 2.0**regs.shift, 0, 0.0)
 
 
 def _population(population: Population, scale: Scale, regs: Registers) -> Population:
@@ -286,7 +158,7 @@ def _projection(projection: Projection, scale: Scale, regs: Registers, form: Wei
         shift=regs.shift,
         lossy=form.lossy,
     )
-    kept = exponent if form.lossy else max(exponent, form.bits - form.signed - NOMINAL_BITS)
+    kept = exponent if form.lossy else max(exponent, -form.unused)
     return dataclasses.replace(
         projection, map=maps.with_weight(map_, codes), weight_exp=kept, weight_bits=form.bits
     )
@@ -300,3 +172,46 @@ def _exponent(largest: float, scale: Scale, *, lossy: bool) -> tuple[int, int]:
     weaker = int(np.floor(np.log2(np.float32(scale.strongest) / np.float32(largest))))
     exponent = max(scale.exponent - weaker, WEAKEST_EXPONENT)
     return exponent, weaker if lossy else scale.exponent - exponent
+
+
+def _measure(
+    program: Program,
+    population: Population,
+    before: Projection,
+    after: Projection,
+    scale: Scale,
+    form: WeightForm,
+) -> Iterator[Diagnostic]:
+    """Say what rounding did to the weights of one projection, where it is more than is tolerated."""
+    place = Place(layer=before.origin, node=population.name)
+    if form.unused >= NOMINAL_BITS:
+        yield rules.NO_SIGN_BIT.at(place, used=form.bits, limit=form.bits + 1, unit="bits")
+        return
+    largest = _largest(before)
+    if scale.strongest <= SMALL or largest <= SMALL**2:
+        return
+    up = _exponent(largest, scale, lossy=False)[1]
+    lost = -min(form.unused + scale.exponent, 0)
+    if lost and largest == scale.strongest:
+        rule = rules.READOUT_BITS if population.membrane.threshold is None else rules.WEIGHT_BITS_LOST
+        yield rule.at(
+            place, source=before.source, used=form.bits - lost, limit=form.bits, unit="bits",
+            exponent=scale.exponent, steps=run_length(program),
+        )  # fmt: skip
+    weaker = int(np.floor(np.log2(scale.strongest / largest)))
+    if weaker > up and not form.lossy:
+        yield rules.WEAK_PROJECTION.at(
+            place, source=before.source, used=scale.strongest / largest, factor=2.0 ** (weaker - up)
+        )
+    units = scale.weight * 2.0 ** (scale.shift + scale.exponent)
+    error = _rms(after.map.weight / float(units.flat[0]) - before.map.weight) if units.size == 1 else 0.0
+    size = _rms(before.map.weight)
+    if error > ROUNDING_TOLERANCE * size:
+        yield rules.WEIGHT_ROUNDING.at(
+            place, source=before.source, used=error / size, limit=ROUNDING_TOLERANCE, unit="of their RMS",
+            bits=form.bits,
+        )  # fmt: skip
+
+
+def _rms(values: npt.NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler.cost import CostModel, cost_model, is_dense, words
+from neurodeploy.compiler.cost import CostModel, cost_model, is_dense, longest_row, words
 from neurodeploy.program import Block, Program, Synapses
 from neurodeploy.targets import Limit, Target
 from neurodeploy.targets.schema import COST_MODELS
@@ -65,12 +65,19 @@ class CoreUse:
     core, chip : int or None
         Where it is placed.
     uses : tuple of Use
+    extra_offchip : int
+        Output axon entries that are there only because targets lie on other chips.
     """
 
     block: int
     core: int | None
     chip: int | None
     uses: tuple[Use, ...]
+    extra_offchip: int = 0
+
+    def has(self, resource: str) -> bool:
+        """Whether the resource was counted."""
+        return any(use.resource == resource for use in self.uses)
 
     def __getitem__(self, resource: str) -> Use:
         return next(use for use in self.uses if use.resource == resource)
@@ -129,13 +136,14 @@ def _count(program: Program) -> Usage:
     target = program.target
     per_chip = target.number("chip.cores")
     chips = [core // per_chip if per_chip else 0 for core in program.cores]
-    entries = out_entries(program, chips)
+    entries, extra = out_entries(program, chips)
     models = [m for name in COST_MODELS if (m := cost_model(target, name)) is not None]
     cores = []
     for number, block in enumerate(program.blocks):
         core = program.cores[number] if program.cores else None
         uses = (*_block_uses(target, block, models), _use(target, OUT_AXONS, int(entries[number])))
-        cores.append(CoreUse(number, core, chips[number] if chips else None, uses))
+        chip = chips[number] if chips else None
+        cores.append(CoreUse(number, core, chip, uses, int(extra[number])))
     used = np.bincount(np.array(chips, np.int64)) if chips else np.zeros(0, np.int64)
     per_chip_uses = tuple(_use(target, "cores", int(n)) for n in used)
     return Usage(tuple(cores), per_chip_uses, (_use(target, "chips", len(used)),))
@@ -169,6 +177,10 @@ def _block_uses(target: Target, block: Block, models: list[CostModel]) -> Iterab
         in_force = model.name == target.limit("synapse.cost_model").value
         name = "synapse memory" if in_force else f"synapse memory ({model.name})"
         yield Use(name, used, target.limit(PATHS["synapse memory"]))
+    if models:
+        yield _use(
+            target, "words per axon", max((longest_row(models[0], s) for s in block.synapses), default=0)
+        )
     yield _use(target, "compartment profiles", compartment_profiles(block))
     yield _use(target, "threshold profiles", len(np.unique(block.compartments.vth)))
     yield _use(target, "synapse formats", synapse_formats(block, models))
@@ -192,27 +204,27 @@ def synapse_formats(block: Block, models: list[CostModel]) -> int:
     return len(formats)
 
 
-def out_entries(program: Program, chips: list[int]) -> Longs:
-    """Count the output axon entries of every block, those to other chips with their extra entry.
+def out_entries(program: Program, chips: list[int]) -> tuple[Longs, Longs]:
+    """Count the output axon entries of every block.
 
     Returns
     -------
-    ndarray of int64, shape (blocks,)
+    entries, extra : ndarray of int64, shape (blocks,)
+        All of them, and those among them that are there only because the target lies on another chip.
     """
     owner = _owners(program)
-    total = np.zeros(len(program.blocks), np.int64)
+    total, extra = np.zeros(len(program.blocks), np.int64), np.zeros(len(program.blocks), np.int64)
     for number, block in enumerate(program.blocks):
         for synapses in block.synapses:
             if synapses.source not in owner:
                 continue
             count = axons_from(synapses, owner[synapses.source], len(program.blocks))
             path = f"synapse.axon_kinds.{synapses.axon_kind}"
-            each = np.full(len(total), program.target.number(f"{path}.slots") or 1)
+            total += count * (program.target.number(f"{path}.slots") or 1)
             if chips:
                 away = np.array(chips) != chips[number]
-                each = each + away * (program.target.number(f"{path}.extra_if_offchip") or 0)
-            total += count * each
-    return total
+                extra += count * away * (program.target.number(f"{path}.extra_if_offchip") or 0)
+    return total + extra, extra
 
 
 def axons_from(synapses: Synapses, owner: Longs, blocks: int) -> Longs:

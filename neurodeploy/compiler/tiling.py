@@ -25,6 +25,7 @@ class Limits:
     in_axons: float
     words: float
     out_slots: float
+    axon_words: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Need:
     in_axons: int = 0
     words: int = 0
     out_slots: int = 0
+    axon_words: int = 0
 
     def within(self, limits: Limits) -> bool:
         """Whether a core can take it."""
@@ -43,6 +45,7 @@ class Need:
             and self.in_axons <= limits.in_axons
             and self.words <= limits.words
             and self.out_slots <= limits.out_slots
+            and self.axon_words <= limits.axon_words
         )
 
 
@@ -104,35 +107,46 @@ def _sizes(length: int) -> list[int]:
     return sorted({math.ceil(length / size) for size in range(1, length + 1)})
 
 
-def incoming(
-    wiring: Wiring | Conv, bits: int, tile: Tile, grid: Grid, model: CostModel | None
-) -> tuple[int, int]:
-    """Count input axons and memory words of the part of a projection that ends in a tile."""
+@dataclass(frozen=True)
+class Incoming:
+    """What the part of one projection that ends in a tile takes: axons, words, words of its longest row."""
+
+    axons: int
+    words: int = 0
+    longest: int = 0
+
+
+def incoming(wiring: Wiring | Conv, bits: int, tile: Tile, grid: Grid, model: CostModel | None) -> Incoming:
+    """Count what the part of a projection takes that ends in a tile; axons only without a cost model."""
     if isinstance(wiring, Conv):
         return _incoming_conv(wiring, bits, tile, model)
     count = wiring.counts_into(tile.neurons(grid))
     count = count[count > 0]
     if model is None or not len(count):
-        return len(count), 0
+        return Incoming(len(count))
     if not wiring.dense:
         bits += index_width(math.prod(tile.shape) - 1, model.index_widths)
-    return len(count), int(group_words(model, count, bits=bits).sum())
+    each = group_words(model, count, bits=bits)
+    return Incoming(len(count), int(each.sum()), int(each.max()))
 
 
-def _incoming_conv(conv: Conv, bits: int, tile: Tile, model: CostModel | None) -> tuple[int, int]:
+def _incoming_conv(conv: Conv, bits: int, tile: Tile, model: CostModel | None) -> Incoming:
     rows, columns = conv.line(0, tile.rows), conv.line(1, tile.columns)
     axons = len(rows.start) * len(columns.start) * conv.parts(tile.channels)
     if model is None or not axons:
-        return axons, 0
+        return Incoming(axons)
     sharing = share(rows, columns, tile.shape[2], conv.rules)
     high = np.array([int(s[-1]) for s in rows.steps]), np.array([int(s[-1]) for s in columns.steps])
     size = np.array([len(s) for s in rows.steps]), np.array([len(s) for s in columns.steps])
     y, x, kept = sharing.members.T
     plane = tile.shape[1] * tile.shape[2]
     top = int((high[0][y] * tile.shape[2] + high[1][x] + kept).max()) + (tile.shape[0] - 1) * plane
+    bits += index_width(top, model.index_widths)
+    places = size[0][y] * size[1][x]
+    low, upper = conv.channels(tile.channels)
     pairs = tile.shape[0] * conv.map.weight.shape[1]
-    width = index_width(top, model.index_widths)
-    return axons, int(group_words(model, size[0][y] * size[1][x] * pairs, bits=bits + width).sum())
+    row = group_words(model, places.max(keepdims=True) * -(-pairs // (upper - low)), bits=bits)
+    return Incoming(axons, int(group_words(model, places * pairs, bits=bits).sum()), int(row[0]))
 
 
 @dataclass(frozen=True, eq=False)

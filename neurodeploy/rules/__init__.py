@@ -11,9 +11,9 @@ from __future__ import annotations
 from types import ModuleType
 
 from neurodeploy.diagnostics import Rule
-from neurodeploy.rules import capacity, expressibility, hardware, precision
+from neurodeploy.rules import capacity, expressibility, hardware, plasticity, precision
 
-FAMILIES: tuple[ModuleType, ...] = (expressibility, capacity, precision, hardware)
+FAMILIES: tuple[ModuleType, ...] = (expressibility, capacity, precision, plasticity, hardware)
 
 RULES: dict[str, Rule] = {
     rule.code: rule for family in FAMILIES for rule in vars(family).values() if isinstance(rule, Rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurodeploy.diagnostics import Rule
-from neurodeploy.rules.words import ERROR, INFO
+from neurodeploy.rules.words import ERROR, INFO, NOTE, WARNING
 
 MALFORMED_HARDWARE_FILE = Rule(
     "ND801", "malformed-hardware-file", ERROR, INFO,
@@ -53,4 +53,18 @@ UNKNOWN_HARDWARE_WORD = Rule(
     why="A misspelt word would switch a check off.",
     remedy="Use one of the words of neurodeploy/targets/schema.py.",
     example="kind = 'chipp'",
+)  # fmt: skip
+LIMIT_NOT_PUBLISHED = Rule(
+    "ND804", "limit-not-published", NOTE, INFO,
+    "{resource}: not checked, nobody published the limit of {target} ('{what}')",
+    why="A limit that exists but is not known can refuse the network on the board.",
+    remedy="Ask the maker, or compile with the maker's own tool before relying on the fit.",
+    example="input axons of a Loihi 2 core",
+)  # fmt: skip
+SOURCES_DISAGREE = Rule(
+    "ND805", "sources-disagree", WARNING, INFO,
+    "{what}: {used:,} are used; {source} allows {limit:,}, {rival_source} allows {rival:,}",
+    why="Two public sources give different limits; only the chip decides.",
+    remedy="Stay below {rival:,} to be safe.",
+    example="8 thresholds on one core of Loihi 1, where one tool allows 7",
 )  # fmt: skip

@@ -7,7 +7,8 @@ from neurodeploy.rules.words import ERROR, NOTE, RANGE, RATE, WARNING
 
 NO_WEIGHT_EXPONENT = Rule(
     "ND401", "no-weight-exponent", ERROR, RANGE,
-    "the threshold is {used:.3g} times the largest weight; {target} can hold a ratio of {limit:.3g}",
+    "the threshold becomes {used:,} mantissa codes at the smallest weight exponent; {target} holds "
+    "{limit:,}",
     why="Weights and threshold share one scale: with the threshold in its register, the weights would "
     "vanish.",
     remedy="Scale weights up or the threshold down; balancing on calibration data does that.",

@@ -1,1 +1,23 @@
-"""One function per limit: each looks at a Program and yields what does not fit."""
+"""Checks: what a finished program breaks, all of it, with numbers.
+
+A check takes the program and what it uses, yields findings, and neither raises nor knows a chip by name.
+The order of the tuple does not matter; findings are sorted when they are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from neurodeploy.compiler.checks import capacity, evidence, expressibility, precision
+from neurodeploy.compiler.resources import Usage
+from neurodeploy.diagnostics import Diagnostic
+from neurodeploy.program import Program
+
+Check = Callable[[Program, Usage], Iterator[Diagnostic]]
+
+CHECKS: tuple[Check, ...] = (
+    *expressibility.CHECKS,
+    *capacity.CHECKS,
+    *precision.CHECKS,
+    *evidence.CHECKS,
+)

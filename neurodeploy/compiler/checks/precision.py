@@ -1,0 +1,224 @@
+"""ND4xx: what the number formats make of the network. Weights are measured while they are rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.compiler import scales
+from neurodeploy.compiler.checks.finding import at_limit, of_population
+from neurodeploy.compiler.registers import Registers, registers
+from neurodeploy.compiler.resources import Usage
+from neurodeploy.diagnostics import Diagnostic, Place
+from neurodeploy.ir.graph import Node
+from neurodeploy.program import ConvMap, DenseMap, Population, Program, Projection
+from neurodeploy.rules import precision as rules
+
+Floats = npt.NDArray[np.float64]
+
+DECAY_TOLERANCE = 0.1
+"""Relative error of a time constant that passes without a word."""
+BIAS_TOLERANCE = 0.1
+"""The same for the biases of a layer, in RMS."""
+DEAD_TOLERANCE = 0.05
+"""Share of neurons that may stay silent on calibration data without a word."""
+HEADROOM = 2.0
+"""How far calibrated drive must stay below a wrap for the worst case not to be worth a word."""
+
+
+def finite(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that every parameter of every node is a finite number."""
+    for node in program.graph.nodes:
+        for name, value in vars(node.op).items():
+            if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+                yield _not_finite(node, name, value)
+
+
+def _not_finite(node: Node, name: str, value: npt.NDArray[Any]) -> Diagnostic:
+    bad = np.argwhere(~np.isfinite(value))
+    first = tuple(int(i) for i in bad[0])
+    return rules.NOT_FINITE.at(
+        Place(layer=node.origin, node=node.name),
+        used=len(bad), count=value.size, parameter=name, value=str(value[first]), where=str(first),
+    )  # fmt: skip
+
+
+def _on_chip(program: Program) -> Iterator[tuple[Population, Registers]]:
+    regs = registers(program.target)
+    for population in program.populations if regs is not None else ():
+        if population.on_chip and population.compartments is not None:
+            assert regs is not None
+            yield population, regs
+
+
+def thresholds(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check ``1 <= threshold <= largest`` in mantissa codes."""
+    for population, regs in _on_chip(program):
+        if population.membrane.threshold is None:
+            continue
+        wanted = scales.reached(population, 1) * scales.membrane_scale(population, regs)
+        codes = np.rint(wanted / 2.0**regs.threshold_exponent)
+        facts = {"limit": 2**regs.threshold_bits - 1, "unit": "mantissa codes", "target": program.target.id}
+        if codes.min() < 1:
+            yield rules.THRESHOLD_RANGE.at(of_population(population), used=int(codes.min()), least=1, **facts)
+        if codes.max() > facts["limit"]:
+            yield rules.NO_WEIGHT_EXPONENT.at(of_population(population), used=int(codes.max()), **facts)
+
+
+def biases(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check ``|bias| <= largest`` in membrane units, and how far rounding moves them."""
+    for population, regs in _on_chip(program):
+        assert population.compartments is not None
+        factor = scales.membrane_scale(population, regs) * scales.infactors(population, regs)[1]
+        wanted = np.nan_to_num(population.bias) * factor
+        top = float(np.abs(np.rint(wanted)).max(initial=0))
+        place = of_population(population)
+        if top > regs.bias_max:
+            yield rules.BIAS_RANGE.at(
+                place, used=int(top), limit=regs.bias_max, unit="membrane units", target=program.target.id
+            )
+        elif wanted.any():
+            error = float(np.linalg.norm(population.compartments.bias - wanted) / np.linalg.norm(wanted))
+            if error > BIAS_TOLERANCE:
+                yield rules.BIAS_ROUNDING.at(place, used=error, limit=BIAS_TOLERANCE, unit="of their RMS")
+
+
+def decays(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that a decay is at least half a code, and close to what was asked for."""
+    dt = program.graph.dt
+    for population, regs in _on_chip(program):
+        assert population.compartments is not None
+        c, membrane = population.compartments, population.membrane
+        for which, keep, code, offset in (
+            ("synaptic", membrane.keep_u, c.decay_u, regs.offset_u),
+            ("membrane", membrane.keep_v, c.decay_v, regs.offset_v),
+        ):
+            wanted = 1 - np.broadcast_to(keep, population.shape).reshape(-1)
+            got = (code + offset) / 2.0**regs.decay_bits
+            yield from _decay(population, which, wanted, got, 0.5 / 2**regs.decay_bits, dt, program)
+
+
+def _decay(
+    population: Population, which: str, wanted: Floats, got: Floats, least: float, dt: float, program: Program
+) -> Iterator[Diagnostic]:
+    place, target = of_population(population), program.target.id
+    slow = (wanted > 0) & (wanted <= least)
+    if slow.any():
+        tau = float((dt / wanted[slow]).max())
+        yield rules.DECAY_RANGE.at(place, which=which, used=tau, limit=dt / least, unit="s", target=target)
+        return
+    error = np.where(wanted > 0, np.abs(got - wanted) / np.maximum(wanted, least), 0.0)
+    worst = int(error.argmax()) if error.size else 0
+    if error.size and error[worst] > DECAY_TOLERANCE:
+        yield rules.DECAY_ROUNDING.at(
+            place, which=which, used=float(error[worst]), limit=DECAY_TOLERANCE, unit="relative",
+            tau=float(dt / wanted[worst]), got=float(dt / got[worst]), target=target,
+        )  # fmt: skip
+
+
+def refractory(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check ``least <= refractory steps <= most``, the spike's own step included."""
+    least = program.target.limit("neuron.refractory.min_steps")
+    most = program.target.limit("neuron.refractory.max_steps")
+    for population in program.populations:
+        used = population.membrane.refractory + 1
+        if population.on_chip and most.known and used > most.value:
+            yield at_limit(
+                rules.REFRACTORY_RANGE, of_population(population), most, program, used=used, least=least.value
+            )
+
+
+def input_overflow(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check ``sum of the weights of one step <= largest``: as calibrated, else at worst."""
+    for population, regs in _on_chip(program):
+        top = 2**regs.input_bits - 1
+        facts = {"limit": top, "unit": "accumulator units", "target": program.target.id}
+        place, peak = of_population(population), _calibrated(population)
+        if peak > top:
+            yield rules.INPUT_OVERFLOWS.at(place, used=round(peak), **facts)
+            continue
+        worst = worst_input(program, population)
+        if worst > top and (not peak or peak * HEADROOM > top):
+            drive = f"{round(peak):,}" if peak else "unknown"
+            yield rules.INPUT_OVERFLOW.at(place, used=worst, drive=drive, more="", **facts)
+
+
+def current_overflow(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that a current that decays slowly stays in its register."""
+    for population, regs in _on_chip(program):
+        if not np.any(population.membrane.keep_u > 0):
+            continue
+        longest = 1 / float(scales.infactors(population, regs)[0].min())
+        used = (_calibrated(population) or worst_input(program, population)) * longest
+        top = 2**regs.current_bits - 1
+        if used > top:
+            yield rules.CURRENT_OVERFLOW.at(
+                of_population(population), used=round(used), limit=top, unit="current units",
+                target=program.target.id,
+            )  # fmt: skip
+
+
+def _calibrated(population: Population) -> float:
+    """Largest drive of one step seen on calibration data, in accumulator units; 0 if not known."""
+    return float(population.notes.get("peak_drive", 0.0)) * population.weight_scale
+
+
+def worst_input(program: Program, population: Population) -> int:
+    """Largest sum of weights of one sign into one neuron, as if all its inputs spiked at once."""
+    into = [p for p in program.projections if p.target == population.name]
+    up = sum((_sums(p, 1) for p in into), np.zeros(population.size))
+    down = sum((_sums(p, -1) for p in into), np.zeros(population.size))
+    return int(max(np.max(up, initial=0), np.max(down, initial=0)))
+
+
+def _sums(projection: Projection, sign: int) -> Floats:
+    """Sum of the weights of one sign into every neuron; at a convolution's border as in its middle."""
+    map_ = projection.map
+    weight = np.maximum(sign * map_.weight.astype(np.float64), 0)
+    match map_:
+        case DenseMap():
+            return np.asarray(weight.sum(axis=1))
+        case ConvMap():
+            pixels = map_.target_shape[1] * map_.target_shape[2]
+            return np.repeat(weight.sum(axis=(1, 2, 3)), pixels)
+        case _:
+            rows = np.repeat(np.arange(map_.shape[0]), np.diff(map_.row_start))
+            return np.bincount(rows, weight, map_.shape[0]).astype(np.float64)
+
+
+def readouts(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that an integrator stays below the end of its register over a whole run."""
+    steps = scales.run_length(program)
+    for population, regs in _on_chip(program):
+        if population.membrane.threshold is None:
+            used = float(scales.reached(population, steps).max()) * population.weight_scale
+            if used > regs.threshold_max:
+                yield rules.READOUT_RANGE.at(
+                    of_population(population), used=used, limit=regs.threshold_max, unit="membrane units",
+                    steps=steps, target=program.target.id,
+                )  # fmt: skip
+
+
+def calibrated_units(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check how many neurons never or always spiked on calibration data."""
+    for population in program.populations:
+        dead, full = (int(population.notes.get(k, 0)) for k in ("dead_units", "saturated_units"))
+        for rule, used in ((rules.DEAD_UNITS, dead), (rules.SATURATED_UNITS, full)):
+            if used > DEAD_TOLERANCE * population.size:
+                yield rule.at(of_population(population), used=used, count=population.size, unit="neurons")
+
+
+CHECKS = (
+    finite,
+    thresholds,
+    biases,
+    decays,
+    refractory,
+    input_overflow,
+    current_overflow,
+    readouts,
+    calibrated_units,
+)
