@@ -204,7 +204,9 @@ def _spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
 
 
 def _test_data(args: argparse.Namespace, graph: Graph, *, labelled: bool = False) -> Samples:
+    """Read samples and labels, and see that they fit the network before anything long begins."""
     data = read_test(args.data, limit=args.limit, labelled=labelled)
+    graph.prepare(data.x[:1])
     classes = graph.size(graph.output.name)
     if data.y is not None and data.y.max() >= classes:
         raise DataError(
