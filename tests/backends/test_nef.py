@@ -1,9 +1,12 @@
 """Layers as NEF ensembles: what the decoders give, and what the rest of the network makes of it."""
 
+from pathlib import Path
+
 import nengo
 import numpy as np
 import pytest
 
+from neurodeploy import demo_data, stages
 from neurodeploy.backends.base import backend
 from neurodeploy.backends.nef import decode_errors, fan_out, full_scale, with_nef
 from neurodeploy.backends.nengo import to_nengo
@@ -14,6 +17,7 @@ from neurodeploy.ir.graph import Node
 from neurodeploy.ir.simulate import simulate
 from tests.backends.spiking import ADD, DT, NEURONS, chain, convolutional, encoder, perceptron
 
+MODELS = Path(__file__).resolve().parents[2] / "models"
 MARGIN = 0.015
 """Root mean square error of decoded rates, in spikes per step, with 50 neurons for each unit."""
 
@@ -106,3 +110,14 @@ def test_a_nef_layer_that_is_too_large_is_refused_with_its_size(rng):
     with_nef(graph, ["fc1"], neurons=99)
     with pytest.raises(OptionError, match=r"takes 100100 neurons .* limit is 100000"):
         with_nef(graph, ["fc1"], neurons=100)
+
+
+def test_the_digits_model_keeps_its_accuracy_with_a_nef_layer():
+    digits = demo_data.digits()
+    graph = stages.convert(stages.load(MODELS / "digits_mlp.keras"), calibration=digits.x_train)
+    x, labels = graph.prepare(digits.x_test[:60]), digits.y_test[:60]
+    plain = backend("nengo").open(graph, steps=64)(x, 0)
+    have = backend("nengo").open(with_nef(graph, ["fc2"]), steps=64)(x, 0)
+    assert plain.accuracy(labels) > 0.95
+    assert have.accuracy(labels) > plain.accuracy(labels) - 0.03
+    assert np.corrcoef(have.outputs.ravel(), plain.outputs.ravel())[0, 1] > 0.98

@@ -1,9 +1,12 @@
 """Spiking graphs in Nengo: the same spikes as the float reference, in a network that can be extended."""
 
+from pathlib import Path
+
 import nengo
 import numpy as np
 import pytest
 
+from neurodeploy import demo_data, stages
 from neurodeploy.backends.base import backend
 from neurodeploy.backends.nengo import to_nengo
 from neurodeploy.errors import OptionError
@@ -12,6 +15,7 @@ from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.ir.simulate import simulate
 from tests.backends.spiking import ADD, DT, NEURONS, chain, convolutional, encoder, perceptron, recurrent
 
+MODELS = Path(__file__).resolve().parents[2] / "models"
 STEPS = 40
 
 
@@ -126,6 +130,16 @@ def test_output_spikes_are_counted(rng):
     recording = backend("nengo").open(graph, steps=STEPS)(x, 0)
     np.testing.assert_allclose(recording.outputs.sum(axis=1) * STEPS / 2, recording.spikes["fc2.sum"])
     np.testing.assert_allclose(recording.outputs, simulate(graph, x, steps=STEPS).outputs)
+
+
+def test_the_digits_network_gives_the_outputs_of_the_reference():
+    digits = demo_data.digits()
+    graph = stages.convert(stages.load(MODELS / "digits_cnn.keras"), calibration=digits.x_train[:64])
+    x = graph.prepare(digits.x_test[:10])
+    want = simulate(graph, x, steps=64)
+    have = backend("nengo").open(graph, steps=64)(x, 0)
+    np.testing.assert_allclose(have.outputs, want.outputs, rtol=1e-9)
+    assert {k: v.tolist() for k, v in have.spikes.items()} == {k: v.tolist() for k, v in want.spikes.items()}
 
 
 # --- the network as the user sees it ---
