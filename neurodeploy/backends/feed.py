@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import OptionError
+from neurodeploy.ir import paths
 from neurodeploy.ir.evaluate import apply
-from neurodeploy.ir.graph import Graph
 from neurodeploy.ir.simulate import encoder_train
 from neurodeploy.program import Program
 
@@ -36,31 +34,10 @@ def check_coding(program: Program, input_coding: str) -> None:
         )
 
 
-def encoder_current(graph: Graph, name: str, x: Floats) -> Floats:
-    """Constant input of a graph's first population, shape (B, *population shape).
-
-    Parameters
-    ----------
-    graph : Graph
-    name : str
-        The population.
-    x : ndarray of float64, shape (B, *input shape)
-    """
-    values = {graph.input.name: x}
-    for node in graph.nodes:
-        if node.name in values:
-            continue
-        total = functools.reduce(np.add, [values[s] for s in graph.sources(node.name)])
-        if node.name == name:
-            return total
-        values[node.name] = apply(node.op, total, dt=graph.dt)
-    raise OptionError(f"'{graph.name}' has no population '{name}'")
-
-
 def encoder_rates(program: Program, x: Floats) -> Floats:
     """Constant input of a program's first population in thresholds per step, shape (B, N)."""
     name = program.populations[0].name
-    rates = apply(program.graph[name].op, encoder_current(program.graph, name, x), dt=program.graph.dt)
+    rates = apply(program.graph[name].op, paths.drive(program.graph, name, x), dt=program.graph.dt)
     return rates.reshape(len(x), -1)
 
 
@@ -79,7 +56,7 @@ def host_train(program: Program, x: Floats, *, steps: int, input_coding: str, se
     """
     graph, name = program.graph, program.populations[0].name
     train = encoder_train(
-        graph[name], encoder_current(graph, name, x), graph.dt,
+        graph[name], paths.drive(graph, name, x), graph.dt,
         steps=steps, input_coding=input_coding, seed=seed, first=first,
     )  # fmt: skip
     return np.ascontiguousarray(train.reshape(steps, len(x), -1).swapaxes(0, 1))
