@@ -3,7 +3,7 @@
 This one file has two lives. Inside neurodeploy it makes the structures that the emulator backend runs. And it
 is copied as it is into every bundle, as the script that the board's host runs, so that board and emulator are
 given the same integers by the same code. It therefore keeps to what such a host has: Python 3.6 or newer,
-NumPy, h5py, nengo-loihi and, for a board, Intel's NxSDK.
+NumPy, h5py, nengo-loihi and, for a board, Intel's NxSDK; and it is one file, long as it is.
 
     python run_on_host.py --board emulator --samples samples.npz
     python run_on_host.py --board kapoho-bay --samples samples.npz --outputs outputs.npz
@@ -143,13 +143,7 @@ def _probe(loihi: Any, image: Image, parts: Sequence[Tuple[Any, Any]]) -> Any:
 
 
 def drive(image: Image, samples: Any) -> Any:
-    """Input of the first population, in thresholds per step.
-
-    Parameters
-    ----------
-    image : dict
-    samples : ndarray, shape (B, ...)
-        In the layout of the user's model.
+    """Turn samples (B, ...), in the user's layout, into the first population's input in thresholds per step.
 
     Returns
     -------
@@ -171,7 +165,7 @@ def drive(image: Image, samples: Any) -> Any:
 
 
 def spike_train(rates: Any, steps: int, coding: str, seed: Tuple[int, int]) -> Any:
-    """Spikes of the host population for one sample.
+    """Return the spikes of the host population for one sample.
 
     Parameters
     ----------
@@ -388,14 +382,17 @@ def boot(image: Image, board: str) -> None:
 
 
 def read_samples(path: str, limit: Optional[int]) -> Tuple[Any, Any]:
-    """Read ``x`` (or ``x_test``) and, where there are any, labels."""
+    """Read ``x`` (or ``x_test``) and, where there are any, labels as class indices."""
     try:
         with np.load(path, allow_pickle=False) as file:
             names = ("x", "y") if "x" in file.files else ("x_test", "y_test")
             if names[0] not in file.files:
                 raise HostError(f"'{path}' holds neither x nor x_test")
             x = file[names[0]][:limit]
-            return x, file[names[1]][:limit].reshape(len(x), -1) if names[1] in file.files else None
+            if names[1] not in file.files:
+                return x, None
+            y = file[names[1]][:limit].reshape(len(x), -1)
+            return x, y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
     except (OSError, ValueError) as error:
         raise HostError(f"'{path}' cannot be read: {error}") from error
 
@@ -444,7 +441,7 @@ def _work(image: Image, options: argparse.Namespace) -> Image:
     outputs = run(image, x, steps, options.board, options.seed, _progress(len(x)))
     report.update(samples=len(x), steps=steps, seconds=round(time.time() - start, 3))
     if y is not None:
-        report["accuracy"] = float((outputs.argmax(axis=1) == y[:, 0]).mean())
+        report["accuracy"] = float((outputs.argmax(axis=1) == y).mean())
     if options.outputs:
         np.savez(options.outputs, outputs=outputs)
     return report

@@ -1,1 +1,6 @@
-"""Learning rules as frozen descriptions; the arithmetic that runs them is elsewhere."""
+"""Learning rules, by name."""
+
+from neurodeploy.learning.pes import PES
+
+RULES: dict[str, type[PES]] = {"pes": PES}
+"""Every learning rule by the name the command line knows it by."""

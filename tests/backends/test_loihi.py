@@ -1,5 +1,6 @@
 """Bundles: byte-stable, and run by their own script alone, on the emulator and on NxSDK's registers."""
 
+import ast
 import dataclasses
 import json
 import os
@@ -159,3 +160,16 @@ def test_the_script_says_in_one_line_what_is_wrong(rng, samples, tmp_path, chang
     assert done.returncode == 2
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_script_is_written_for_the_python_of_old_hosts():
+    ast.parse(Path(run_on_host.__file__).read_text(), feature_version=(3, 6))
+
+
+def test_the_script_knows_no_other_module_of_ours():
+    assert "neurodeploy" not in [line.split()[1].split(".")[0] for line in imports(run_on_host)]
+
+
+def imports(module):
+    lines = Path(module.__file__).read_text().splitlines()
+    return [line.strip() for line in lines if line.strip().startswith(("import ", "from "))]
