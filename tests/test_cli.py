@@ -136,13 +136,13 @@ def test_check_prints_every_resource_of_every_core_also_when_it_fits(folder, cap
 
 
 def test_check_finds_what_does_not_fit_and_exits_with_1(folder, tmp_path, capsys):
-    text = (ROOT / "hardware" / "loihi1.toml").read_text()
-    small = text.replace("compartments = { value = 1024", "compartments = { value = 8").replace(
-        "cores = { value = 128", "cores = { value = 2"
-    )
-    (tmp_path / "small.toml").write_text(small.replace('id = "loihi1"', 'id = "small"'))
+    text = (ROOT / "hardware" / "loihi1.toml").read_text().replace('id = "loihi1"', 'id = "small"')
+    assert "in_axons = { value = 4096" in text
+    (tmp_path / "small.toml").write_text(text.replace("in_axons = { value = 4096", "in_axons = { value = 8"))
     call("check", folder / "mlp.nd", "--target", tmp_path / "small.toml", code=1)
-    assert "error[ND3" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "error[ND302]" in out
+    assert "64 input axons on one core; small has 8" in out
 
 
 def test_check_shows_the_program_after_a_pass(folder, capsys):
@@ -214,7 +214,7 @@ def test_ctrl_c_leaves_a_valid_part_and_resuming_gives_the_same_as_no_interrupti
             "--limit", 40, "--steps", 30]  # fmt: skip
     call(*argv, "--json", tmp_path / "whole.json")
     # Saving after every chunk shows when the first is done, so that the signal comes in the middle.
-    start = "import sys, neurodeploy.cli, neurodeploy.runs as r; r.SAVE_EVERY = 0; sys.exit(neurodeploy.cli.main())"
+    start = "import sys, neurodeploy.cli as c, neurodeploy.runs as r; r.SAVE_EVERY = 0; sys.exit(c.main())"
     out, part = tmp_path / "run.json", tmp_path / "run.json.partial.npz"
     running = process("-c", start, *argv, "--json", out)
     while not part.exists() and running.poll() is None:

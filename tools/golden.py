@@ -24,8 +24,7 @@ from neurodeploy.diagnostics import render_all  # noqa: E402
 from neurodeploy.ir import ops  # noqa: E402
 from neurodeploy.ir.graph import Graph, Node  # noqa: E402
 from neurodeploy.ir.text import to_text  # noqa: E402
-from neurodeploy.reporting import catalogue  # noqa: E402
-from neurodeploy.reporting.text import core_table, program_text, table  # noqa: E402
+from neurodeploy.reporting.text import core_table, program_text  # noqa: E402
 
 FOLDER = ROOT / "tests" / "golden"
 
@@ -40,7 +39,7 @@ def network() -> Graph:
         Node("encoder", ops.IF(1 / dt, np.ones(()), reset="subtract"), "input", "InputLayer",
              notes={"role": "encoder"}),
         Node("hidden", ops.Affine(weight, np.full(6, 1 / 16)), layer="Dense"),
-        Node("hidden.relu", ops.IF(1 / dt, np.ones(()), reset="subtract"), "hidden", "Dense"),
+        Node("hidden.relu", ops.IF(1 / dt, np.ones(())), "hidden", "Dense"),
         Node("out", ops.Affine(last, np.zeros(3)), layer="Dense"),
         Node("out.sum", ops.I(1 / dt), "out", "Dense", notes={"peak_drive": 2.0}),
         Node("output", ops.Output((3,))),
@@ -80,30 +79,13 @@ def run() -> str:
     return str(nd.report(program, recording, recording.predictions))
 
 
-def explain() -> str:
-    """Show the catalogue entry of every finding."""
-    from neurodeploy.rules import RULES
-
-    return "\n\n".join(catalogue.finding_text(rule) for _, rule in sorted(RULES.items()))
-
-
-def layers() -> str:
-    """Show the tables of ``neurodeploy layers``."""
-    return f"{table(*catalogue.layer_rows())}\n\n{table(*catalogue.neuron_rows())}"
-
-
-def targets() -> str:
-    """Show the table of ``neurodeploy targets``."""
-    return table(*catalogue.target_rows())
-
-
 def bundle() -> str:
     """List the files of a bundle."""
     return "\n".join(nd.emit(nd.compile(network())).files)
 
 
 CASES: tuple[Callable[[], str], ...] = (
-    graph, passes, check, findings, run, explain, layers, targets, bundle,
+    graph, passes, check, findings, run, bundle,
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import ensure_folder_writable, ensure_writable, write_beside
 from neurodeploy.program import Program
 from neurodeploy.reporting import Report, read_report
-from neurodeploy.reporting.text import core_table, layer_table, program_text
+from neurodeploy.reporting.text import core_table, counted, layer_table, program_text
 from neurodeploy.runs import Interrupted
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def check(args: argparse.Namespace) -> int:
     print(core_table(report.figures["cores"]))
     if found:
         print(f"\n{render_all(found)}")
-    verdict = f"{len(program.errors)} errors" if program.errors else "fits"
-    cores = len(set(program.cores))
-    print(f"\n{graph.name} on {program.target.id}: {verdict}, {cores} cores, {len(found)} findings")
+    verdict = counted(len(program.errors), "error") if program.errors else "fits"
+    size = f"{counted(len(set(program.cores)), 'core')}, {counted(len(found), 'finding')}"
+    print(f"\n{graph.name} on {program.target.id}: {verdict}, {size}")
     return FINDINGS if program.errors else DONE
 
 

@@ -57,6 +57,11 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
+def counted(number: int, word: str) -> str:
+    """Write a number with its noun: 1 core, 2 cores."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def run_text(figures: Mapping[str, Any]) -> str:
     """Write a run: the result, a table per layer, how full the cores are, the run card."""
     parts = [headline(figures)]
@@ -72,7 +77,7 @@ def headline(figures: Mapping[str, Any]) -> str:
     """Say in one line what ran where, and how well."""
     f = figures
     where = f["backend"] + (f" for {f['target']}" if f["target"] else "")
-    count = f"{f['samples']:,} samples"
+    count = counted(f["samples"], "sample")
     if not f["complete"]:
         count += f" (interrupted, of {f['samples_asked']:,})"
     result = "no labels, no accuracy" if f["accuracy"] is None else f"accuracy {percent(f['accuracy'])}"
@@ -104,7 +109,7 @@ def fullest(cores: Sequence[Mapping[str, Any]]) -> str:
         f"{use['resource']} {use['used']:,} of {use['limit']:,} on core {core['core']} ({core['layer']})"
         for _, use, core in ranked
     ]
-    return f"{len(cores)} cores in use; fullest: " + "; ".join(told)
+    return f"{counted(len(cores), 'core')} in use; fullest: " + "; ".join(told)
 
 
 def core_table(cores: Sequence[Mapping[str, Any]]) -> str:

@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from neurodeploy.compiler import scales
 from neurodeploy.compiler.checks.finding import at_limit, of_population
+from neurodeploy.compiler.lower import gain
 from neurodeploy.compiler.registers import Registers, registers
 from neurodeploy.compiler.resources import Usage
 from neurodeploy.diagnostics import Diagnostic, Place
+from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.graph import Node
 from neurodeploy.program import ConvMap, DenseMap, Population, Program, Projection
 from neurodeploy.rules import precision as rules
@@ -59,7 +61,7 @@ def thresholds(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     for population, regs in _on_chip(program):
         if population.membrane.threshold is None:
             continue
-        wanted = scales.reached(population, 1) * scales.membrane_scale(population, regs)
+        wanted = scales.reached(population, 1) * population.weight_scale
         codes = np.rint(wanted / 2.0**regs.threshold_exponent)
         facts = {"limit": 2**regs.threshold_bits - 1, "unit": "mantissa codes", "target": program.target.id}
         if codes.min() < 1:
@@ -72,7 +74,7 @@ def biases(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check ``|bias| <= largest`` in membrane units, and how far rounding moves them."""
     for population, regs in _on_chip(program):
         assert population.compartments is not None
-        factor = scales.membrane_scale(population, regs) * scales.infactors(population, regs)[1]
+        factor = population.weight_scale * scales.infactors(population, regs)[1]
         wanted = np.nan_to_num(population.bias) * factor
         top = float(np.abs(np.rint(wanted)).max(initial=0))
         place = of_population(population)
@@ -91,10 +93,10 @@ def decays(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     dt = program.graph.dt
     for population, regs in _on_chip(program):
         assert population.compartments is not None
-        c, membrane = population.compartments, population.membrane
+        c, neuron = population.compartments, population.membrane
         for which, keep, code, offset in (
-            ("synaptic", membrane.keep_u, c.decay_u, regs.offset_u),
-            ("membrane", membrane.keep_v, c.decay_v, regs.offset_v),
+            ("synaptic", neuron.keep_u, c.decay_u, regs.offset_u),
+            ("membrane", neuron.keep_v, c.decay_v, regs.offset_v),
         ):
             wanted = 1 - np.broadcast_to(keep, population.shape).reshape(-1)
             got = (code + offset) / 2.0**regs.decay_bits
@@ -136,7 +138,7 @@ def input_overflow(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     for population, regs in _on_chip(program):
         top = 2**regs.input_bits - 1
         facts = {"limit": top, "unit": "accumulator units", "target": program.target.id}
-        place, peak = of_population(population), _calibrated(population)
+        place, peak = of_population(population), _calibrated(program, population, regs)
         if peak > top:
             yield rules.INPUT_OVERFLOWS.at(place, used=round(peak), **facts)
             continue
@@ -152,7 +154,7 @@ def current_overflow(program: Program, usage: Usage) -> Iterator[Diagnostic]:
         if not np.any(population.membrane.keep_u > 0):
             continue
         longest = 1 / float(scales.infactors(population, regs)[0].min())
-        used = (_calibrated(population) or worst_input(program, population)) * longest
+        used = (_calibrated(program, population, regs) or worst_input(program, population)) * longest
         top = 2**regs.current_bits - 1
         if used > top:
             yield rules.CURRENT_OVERFLOW.at(
@@ -161,9 +163,13 @@ def current_overflow(program: Program, usage: Usage) -> Iterator[Diagnostic]:
             )  # fmt: skip
 
 
-def _calibrated(population: Population) -> float:
-    """Largest drive of one step seen on calibration data, in accumulator units; 0 if not known."""
-    return float(population.notes.get("peak_drive", 0.0)) * population.weight_scale
+def _calibrated(program: Program, population: Population, regs: Registers) -> float:
+    """Return the largest drive of one step seen on calibration data, in accumulator units; 0 if not known."""
+    op = program.graph[population.name].op
+    unit = float(np.max(gain(membrane(op, program.graph.dt))))
+    u, v = scales.infactors(population, regs)
+    peak = float(population.notes.get("peak_drive", 0.0))
+    return peak * unit * population.weight_scale * float((u * v).max())
 
 
 def worst_input(program: Program, population: Population) -> int:
@@ -203,8 +209,10 @@ def readouts(program: Program, usage: Usage) -> Iterator[Diagnostic]:
 
 
 def calibrated_units(program: Program, usage: Usage) -> Iterator[Diagnostic]:
-    """Check how many neurons never or always spiked on calibration data."""
+    """Check how many neurons never or always spiked on calibration data; an input pixel may."""
     for population in program.populations:
+        if population.notes.get("role") == "encoder":
+            continue
         dead, full = (int(population.notes.get(k, 0)) for k in ("dead_units", "saturated_units"))
         for rule, used in ((rules.DEAD_UNITS, dead), (rules.SATURATED_UNITS, full)):
             if used > DEAD_TOLERANCE * population.size:
