@@ -9,6 +9,7 @@ machine represents exactly, so that no digit depends on the machine.
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -72,11 +73,12 @@ def findings() -> str:
 
 
 def run() -> str:
-    """Show the report of a run."""
+    """Show the report of a run; digests are left out, they change with every fact about the chip."""
     program = nd.compile(network()).raise_for_errors()
     x = np.array([[((i + j) % 5) / 4 for i in range(4)] for j in range(6)])
     recording = dataclasses.replace(nd.run(program, x), seconds=0.25)
-    return str(nd.report(program, recording, recording.predictions))
+    text = str(nd.report(program, recording, recording.predictions))
+    return re.sub(r"\b[0-9a-f]{16}\b", "(digest)", text)
 
 
 def bundle() -> str:
