@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from neurodeploy.compiler.check import check
 from neurodeploy.compiler.checks import CHECKS
 from neurodeploy.compiler.lower import lower
@@ -83,7 +85,8 @@ def compile(
         options["match"] = match
     program = Program(graph, found, options=options)
     for step in PASSES:
-        program = verify(step(program), after=step.__name__)
+        with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite are reported
+            program = verify(step(program), after=step.__name__)
         if after is not None:
             after(step.__name__, program)
     return program

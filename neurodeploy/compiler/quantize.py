@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from neurodeploy.compiler import maps
 from neurodeploy.compiler.registers import Registers, registers
-from neurodeploy.compiler.scales import SMALL, Scale, decays, find_scale, reached, run_length
+from neurodeploy.compiler.scales import SMALL, Scale, decays, evenness, find_scale, reached, run_length
 from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.numerics import formats
 from neurodeploy.numerics.neurons import Compartments
@@ -32,7 +32,7 @@ NOMINAL_BITS = 8
 WEAKEST_EXPONENT = -6
 """Smallest exponent that a weaker projection gets (nengo-loihi)."""
 ROUNDING_TOLERANCE = 0.1
-"""RMS error of a layer's weights, relative to their size, that passes without a word."""
+"""RMS error of a layer's weights, relative to their typical size, that passes without a word."""
 
 
 def quantize(program: Program) -> Program:
@@ -52,6 +52,9 @@ def quantize(program: Program) -> Program:
             populations.append(population)
             continue
         into = [i for i, p in enumerate(projections) if p.target == population.name]
+        even = evenness(population, regs)
+        for i in into:
+            projections[i] = _evened(projections[i], even)
         largest = [_largest(projections[i]) for i in into]
         form = WeightForm(bits, int(_is_signed([projections[i] for i in into], bits, regs)), lossy)
         scale = find_scale(
@@ -107,6 +110,13 @@ def stored_bits(wanted: int, regs: Registers) -> int:
     return min((b for b in regs.weight_bits if b >= wanted), default=max(regs.weight_bits))
 
 
+def _evened(projection: Projection, even: Floats) -> Projection:
+    """Scale the weights of every neuron so that all membranes of the population have one unit."""
+    if (even == 1).all():
+        return projection
+    return dataclasses.replace(projection, map=maps.scale_rows(projection.map, even))
+
+
 def _largest(projection: Projection) -> float:
     weight = np.nan_to_num(np.asarray(projection.map.weight, np.float32), posinf=0.0, neginf=0.0)
     return float(np.abs(weight).max(initial=0.0))
@@ -135,7 +145,7 @@ def _population(population: Population, scale: Scale, regs: Registers) -> Popula
         vmin=formats.floor_code(-np.inf, exponent_max=regs.vmin_exponent_max),
         vmax=formats.ceiling_code(np.inf, base=regs.vmax_exponent_base, exponent_max=regs.vmax_exponent_max),
     )
-    return dataclasses.replace(population, compartments=compartments, weight_scale=float(scale.membrane[0]))
+    return dataclasses.replace(population, compartments=compartments, weight_scale=scale.membrane)
 
 
 def _projection(projection: Projection, scale: Scale, regs: Registers, form: WeightForm) -> Projection:
@@ -143,15 +153,8 @@ def _projection(projection: Projection, scale: Scale, regs: Registers, form: Wei
     weight = np.nan_to_num(np.asarray(map_.weight, np.float32), posinf=0.0, neginf=0.0)
     largest = float(np.abs(weight).max(initial=0.0))
     exponent, up = _exponent(largest, scale, lossy=form.lossy)
-    if scale.weight.ndim and not np.all(scale.weight == scale.weight[0]):
-        per_neuron = maps.scale_rows(
-            maps.with_weight(map_, weight.astype(np.float64)), scale.weight * 2.0**up
-        )
-        map_, nominal = per_neuron, per_neuron.weight
-    else:
-        nominal = weight * np.float32(scale.weight.flat[0]) * np.float32(2.0**up)
     codes = formats.weight_code(
-        nominal,
+        weight * np.float32(scale.weight) * np.float32(2.0**up),
         bits=form.bits,
         signed_shift=form.signed,
         exponent=exponent,
@@ -204,13 +207,19 @@ def _measure(
             place, source=before.source, used=scale.strongest / largest, factor=2.0 ** (weaker - up)
         )
     units = scale.weight * 2.0 ** (scale.shift + scale.exponent)
-    error = _rms(after.map.weight / float(units.flat[0]) - before.map.weight) if units.size == 1 else 0.0
-    size = _rms(before.map.weight)
+    error = _rms(after.map.weight / units - before.map.weight)
+    size = _typical(before.map.weight)
     if error > ROUNDING_TOLERANCE * size:
         yield rules.WEIGHT_ROUNDING.at(
-            place, source=before.source, used=error / size, limit=ROUNDING_TOLERANCE, unit="of their RMS",
+            place, source=before.source, used=error / size, limit=ROUNDING_TOLERANCE, unit="of their size",
             bits=form.bits,
         )  # fmt: skip
+
+
+def _typical(values: npt.NDArray[Any]) -> float:
+    """Return the size of the weights that are not zero: their RMS if they were normal, whatever the outliers."""
+    size = np.abs(values[values != 0])
+    return float(np.median(size) * 1.4826) if size.size else 0.0
 
 
 def _rms(values: npt.NDArray[Any]) -> float:

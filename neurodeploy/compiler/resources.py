@@ -136,12 +136,16 @@ def _count(program: Program) -> Usage:
     target = program.target
     per_chip = target.number("chip.cores")
     chips = [core // per_chip if per_chip else 0 for core in program.cores]
-    entries, extra = out_entries(program, chips)
+    entries, extra, away = out_entries(program, chips)
     models = [m for name in COST_MODELS if (m := cost_model(target, name)) is not None]
     cores = []
     for number, block in enumerate(program.blocks):
         core = program.cores[number] if program.cores else None
-        uses = (*_block_uses(target, block, models), _use(target, OUT_AXONS, int(entries[number])))
+        uses = (
+            *_block_uses(target, block, models),
+            _use(target, OUT_AXONS, int(entries[number])),
+            _use(target, OFF_CHIP, int(away[number])),
+        )
         chip = chips[number] if chips else None
         cores.append(CoreUse(number, core, chip, uses, int(extra[number])))
     used = np.bincount(np.array(chips, np.int64)) if chips else np.zeros(0, np.int64)
@@ -149,11 +153,12 @@ def _count(program: Program) -> Usage:
     return Usage(tuple(cores), per_chip_uses, (_use(target, "chips", len(used)),))
 
 
-OUT_AXONS = "output axons"
+OUT_AXONS, OFF_CHIP = "output axons", "output axons to other chips"
 PATHS = {
     "compartments": "core.compartments",
     "input axons": "core.in_axons",
     OUT_AXONS: "core.out_axon_entries",
+    OFF_CHIP: "core.out_axon_entries_offchip",
     "synapse memory": "core.synapse_memory_words",
     "compartment profiles": "core.profiles.compartment",
     "threshold profiles": "core.profiles.threshold",
@@ -204,27 +209,30 @@ def synapse_formats(block: Block, models: list[CostModel]) -> int:
     return len(formats)
 
 
-def out_entries(program: Program, chips: list[int]) -> tuple[Longs, Longs]:
+def out_entries(program: Program, chips: list[int]) -> tuple[Longs, Longs, Longs]:
     """Count the output axon entries of every block.
 
     Returns
     -------
-    entries, extra : ndarray of int64, shape (blocks,)
-        All of them, and those among them that are there only because the target lies on another chip.
+    entries, extra, away : ndarray of int64, shape (blocks,)
+        All of them; those that are there only because the target lies on another chip; all to other chips.
     """
     owner = _owners(program)
-    total, extra = np.zeros(len(program.blocks), np.int64), np.zeros(len(program.blocks), np.int64)
+    total, extra, away = np.zeros((3, len(program.blocks)), np.int64)
     for number, block in enumerate(program.blocks):
         for synapses in block.synapses:
             if synapses.source not in owner:
                 continue
             count = axons_from(synapses, owner[synapses.source], len(program.blocks))
             path = f"synapse.axon_kinds.{synapses.axon_kind}"
-            total += count * (program.target.number(f"{path}.slots") or 1)
+            slots = count * (program.target.number(f"{path}.slots") or 1)
+            total += slots
             if chips:
-                away = np.array(chips) != chips[number]
-                extra += count * away * (program.target.number(f"{path}.extra_if_offchip") or 0)
-    return total + extra, extra
+                off = np.array(chips) != chips[number]
+                more = count * off * (program.target.number(f"{path}.extra_if_offchip") or 0)
+                extra += more
+                away += slots * off + more
+    return total + extra, extra, away
 
 
 def axons_from(synapses: Synapses, owner: Longs, blocks: int) -> Longs:

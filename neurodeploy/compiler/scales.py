@@ -33,12 +33,12 @@ class Scale:
 
     Parameters
     ----------
-    membrane : ndarray of float64, shape (N,)
+    membrane : float
         Membrane units per unit of the float membrane.
     bias : ndarray of float64, shape (N,)
         Membrane units per unit of the float bias.
-    weight : ndarray of float64, shape () or (N,)
-        Nominal weight units per float weight.
+    weight : float
+        Nominal weight units per float weight of a neuron with `evenness` 1.
     exponent : int
         Weight exponent of the strongest projection.
     strongest : float
@@ -47,12 +47,21 @@ class Scale:
         Bits the chip shifts every weight to the left.
     """
 
-    membrane: Floats
+    membrane: float
     bias: Floats
-    weight: Floats
+    weight: float
     exponent: int
     strongest: float
     shift: int
+
+
+def evenness(population: Population, regs: Registers) -> Floats:
+    """Return the factor of every neuron's weights that gives all membranes one unit, shape (N,); 1 at most.
+
+    Neurons of one population that decay at different rates sum a spike up to different sizes.
+    """
+    u, v = infactors(population, regs)
+    return np.asarray(u * v / (u * v).max(initial=0))
 
 
 def find_scale(
@@ -64,7 +73,7 @@ def find_scale(
     ----------
     population : Population
     strongest : float
-        Largest absolute weight into it.
+        Largest absolute weight into it, each times its neuron's `evenness`.
     regs : Registers
     nominal : float
         What the largest weight becomes before it is rounded.
@@ -78,8 +87,9 @@ def find_scale(
     if top > SMALL:
         return _by_bias(population, top, u, v, regs, steps)
     reach = min(regs.threshold_max, 2**regs.input_bits - 1)
-    membrane = np.full(population.size, reach / (float(reached(population, steps).max()) + 1))
-    return Scale(membrane, membrane * v, membrane * v * u / 2.0**regs.shift, 0, strongest, regs.shift)
+    membrane = reach / (float(reached(population, steps).max()) + 1)
+    weight = membrane * float((u * v).max()) / 2.0**regs.shift
+    return Scale(membrane, membrane * v, weight, 0, strongest, regs.shift)
 
 
 def reached(population: Population, steps: int) -> Floats:
@@ -154,26 +164,21 @@ def _by_weight(
     bias = np.asarray(np.nan_to_num(population.bias), np.float32)
     drive = float(population.notes.get("peak_drive", 0.0))
     for exponent in range(TOP_EXPONENT, LAST_EXPONENT - 1, -1):
-        membrane = 1.0 / (u * v) * weight * 2.0 ** (regs.shift + exponent)
+        membrane = float(1.0 / (u * v).max() * weight * 2.0 ** (regs.shift + exponent))
         fits = (np.rint(reach * membrane) <= regs.threshold_max).all()
         fits = fits and drive * weight * 2.0 ** (regs.shift + exponent) < 2**regs.input_bits
         if fits and (np.abs(np.rint(bias * membrane * v)) <= regs.bias_max).all():
             break
-    return Scale(membrane, membrane * v, np.asarray(weight), exponent, strongest, regs.shift)
+    return Scale(membrane, membrane * v, weight, exponent, strongest, regs.shift)
 
 
 def _by_bias(population: Population, top: float, u: Floats, v: Floats, regs: Registers, steps: int) -> Scale:
-    bias = np.full(population.size, regs.bias_max / top)
+    bias = regs.bias_max / top
     reach = np.asarray(reached(population, steps), np.float32)
-    while bias[0] * top > 1:
-        membrane = bias / v
-        if (np.rint(reach * membrane) <= regs.threshold_max).all():
+    while bias * top > 1:
+        if (np.rint(reach * (bias / v.max())) <= regs.threshold_max).all():
             break
         bias = bias / 2.0
-    return Scale(bias / v, bias, bias * u / 2.0**regs.shift, 0, 0.0, regs.shift)
-
-
-def membrane_scale(population: Population, regs: Registers) -> Floats:
-    """Return membrane units per unit of the float membrane of a quantised population, shape (N,)."""
-    u, v = infactors(population, regs)
-    return np.asarray(population.weight_scale * (u[0] * v[0]) / (u * v))
+    membrane = float(bias / v.max())
+    weight = membrane * float((u * v).max()) / 2.0**regs.shift
+    return Scale(membrane, membrane * v, weight, 0, 0.0, regs.shift)

@@ -54,6 +54,7 @@ def decay_sum(code: npt.ArrayLike, *, bits: int, offset: int, start: float) -> F
     y reaches 0. Without truncation it would be ``1 / (1 - r)``.
     """
     r = (2**bits - offset - np.asarray(code, np.float64)) / 2**bits
+    r = np.minimum(r, 1 - 0.5 / 2**bits)  # what never decays counts as half a code
     q = ROUNDING_LOSS
     with np.errstate(divide="ignore", invalid="ignore"):
         n = -(np.log1p(start * (1 - r) / q)) / np.log(r)

@@ -99,3 +99,11 @@ COST_MODELS_DISAGREE = Rule(
     remedy="Leave some room: fewer weight bits or smaller layers, if this is to run on a board.",
     example="2,048 axons of 61 targets: 16,384 words in one model, 18,432 in the other",
 )  # fmt: skip
+TOO_MANY_AXONS_OFF_CHIP = Rule(
+    "ND332", "too-many-axons-off-chip", WARNING, CAPACITY,
+    "{used:,} output axon entries of one core lead to other chips; one tool allows {limit:,}{more}",
+    why="An open tool for Loihi keeps a smaller table for other chips than for its own; no second source "
+    "confirms it.",
+    remedy="Put layers that talk on one chip, or make the layers behind this one smaller.",
+    example="a layer that feeds 1,100 axons on a second chip",
+)  # fmt: skip

@@ -23,7 +23,7 @@ NOT_FINITE = Rule(
 )  # fmt: skip
 WEIGHT_ROUNDING = Rule(
     "ND403", "weight-rounding", WARNING, RANGE,
-    "rounding to {bits} bits moves the weights by {used:.1%} of their size (RMS); {limit:.0%} is tolerated",
+    "rounding to {bits} bits moves the weights by {used:.1%} of their typical size; {limit:.0%} is tolerated",
     why="Weights share one step per layer; a few large weights leave few steps for all others.",
     remedy="More weight bits, or training with weight clipping; compare accuracy before and after.",
     example="a layer with one weight of 100 and all others near 0.1",

@@ -120,6 +120,7 @@ GLOBAL_PARAMS = (
 _CORE: dict[str, Field] = {
     **_counted("compartments", "neurons", "in_axons", "out_axon_entries"),
     "count": Field("count", "cores"),
+    "out_axon_entries_offchip": Field("count", "out axon entries"),
     "synapse_memory_words": Field("count", "words"),
     "word_bits": Field("count", "bits"),
     "words_per_axon": Field("count", "words"),

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from neurodeploy.compiler.checks.finding import at_limit, in_all, of_block
-from neurodeploy.compiler.resources import OUT_AXONS, CoreUse, Usage
+from neurodeploy.compiler.resources import OFF_CHIP, OUT_AXONS, CoreUse, Usage
 from neurodeploy.diagnostics import Diagnostic, Place, Rule
 from neurodeploy.program import Program
 from neurodeploy.rules import capacity as rules
@@ -17,6 +17,7 @@ RULE_OF: dict[str, Rule] = {
     "compartments": rules.TOO_MANY_NEURONS,
     "input axons": rules.TOO_MANY_INPUT_AXONS,
     "synapse memory": rules.SYNAPSE_MEMORY_EXCEEDED,
+    OFF_CHIP: rules.TOO_MANY_AXONS_OFF_CHIP,
     "words per axon": rules.TOO_MANY_WORDS_PER_AXON,
     "compartment profiles": rules.TOO_MANY_COMPARTMENT_PROFILES,
     "threshold profiles": rules.TOO_MANY_THRESHOLD_PROFILES,
