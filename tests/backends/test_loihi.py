@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy import stages
 from neurodeploy.backends import run_on_host
 from neurodeploy.backends.base import backend
 from neurodeploy.backends.board import board_model, image_of
 from neurodeploy.backends.loihi import deploy, emit, write_image
+from neurodeploy.demo_data import digits
 from neurodeploy.errors import DeployError
 from tests.backends.programs import by_hand
 
@@ -78,6 +80,22 @@ def test_the_bundles_script_gives_the_outputs_of_the_emulator_backend(rng, sampl
     report = json.loads(done.stdout)
     assert report["accuracy"] == pytest.approx(recording.accuracy(np.arange(3)))
     assert report["program"] == program.digest()
+
+
+def test_a_compiled_network_gives_the_same_outputs_from_the_boards_registers(tmp_path):
+    split = digits()
+    spiking = stages.convert(stages.load(ROOT / "models" / "digits_cnn.keras"), calibration=split.x_train)
+    program = stages.compile(spiking)
+    emit(program).write(tmp_path / "bundle")
+    np.savez(tmp_path / "samples.npz", x=split.x_test[:2])
+    done = run_script(
+        tmp_path / "bundle", "--board", "nahuku-32", "--samples", "../samples.npz", "--steps", "12",
+        "--outputs", "../outputs.npz", nxsdk=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    expected = stages.run(program, split.x_test[:2], steps=12).outputs
+    assert (np.load(tmp_path / "outputs.npz")["outputs"] == expected).all()
+    assert (expected != 0).all()
 
 
 def test_weights_that_reach_the_board_differ_if_the_program_differs(rng, samples, tmp_path):

@@ -1,17 +1,25 @@
 """Our blocks in nengo-loihi's structures: accepted by its checks, run to the spikes of our oracle."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from neurodeploy import stages
 from neurodeploy.backends import run_on_host
 from neurodeploy.backends.base import backend
 from neurodeploy.backends.board import board_model
 from neurodeploy.backends.feed import encoder_rates, fan_out, host_train
+from neurodeploy.compiler.cost import cost_model, words
+from neurodeploy.demo_data import digits
 from neurodeploy.errors import OptionError
 from neurodeploy.kernels import reference
 from neurodeploy.numerics import coding
+from neurodeploy.program import out_axon_slots
 from tests.backends.programs import by_hand
 
+MODELS = Path(__file__).resolve().parents[2] / "models"
+AXON_KINDS = ("discrete", "pop16", "pop32")
 STEPS = 30
 
 
@@ -102,3 +110,50 @@ def test_the_host_script_codes_rates_as_the_package_does(rng):
     assert (run_on_host.spike_train(rates, 100, "rate", (0, 0)) == ours).all()
     ours = coding.poisson_spikes(rates[None], steps=100, seed=3, first=7)[:, 0]
     assert (run_on_host.spike_train(rates, 100, "poisson", (3, 7)) == ours).all()
+
+
+@pytest.fixture(scope="module", params=["digits_mlp", "digits_cnn"])
+def compiled(request):
+    """A demo network, compiled, and some of its held-out digits."""
+    split = digits()
+    spiking = stages.convert(stages.load(MODELS / f"{request.param}.keras"), calibration=split.x_train)
+    return stages.compile(spiking).raise_for_errors(), split
+
+
+def test_what_our_compiler_calls_clean_nengo_loihi_accepts(compiled):
+    program, _ = compiled
+    model = board_model(program)
+    from nengo_loihi.builder.validate import validate_model
+
+    validate_model(model)
+
+
+def test_both_count_the_same_synapse_memory_and_axons(compiled):
+    program, _ = compiled
+    cost = cost_model(program.target, "loihi1-nengo")
+    for block, ours in zip(board_model(program).blocks, program.blocks, strict=True):
+        assert [s.bits() for s in block.synapses] == [cost.word * words(cost, s) for s in ours.synapses]
+        assert [s.n_axons for s in block.synapses] == [s.n_axons for s in ours.synapses]
+
+
+def test_both_count_the_same_output_axons(compiled):
+    program, _ = compiled
+    slots = {kind: program.target.require(f"synapse.axon_kinds.{kind}.slots") for kind in AXON_KINDS}
+    for i, block in enumerate(board_model(program).blocks):
+        assert sum(axon.axon_slots() for axon in block.axons) == out_axon_slots(program, i, slots=slots)
+
+
+def test_compiled_networks_give_the_spikes_of_our_emulator(compiled):
+    program, split = compiled
+    ours, theirs = (
+        stages.run(program, split.x_test[:4], backend=name) for name in ("loihi-emulator", "nengo-loihi")
+    )
+    assert (ours.outputs == theirs.outputs).all()
+    assert (ours.decisions == theirs.decisions).all()
+    for one, other in (
+        (ours.spikes, theirs.spikes),
+        (ours.synops, theirs.synops),
+        (ours.raster, theirs.raster),
+    ):
+        assert one.keys() == other.keys()
+        assert all((one[name] == other[name]).all() for name in one)
