@@ -1,7 +1,7 @@
 """Samples and labels from ``.npz`` files, read without pickle.
 
-Two kinds of file are told apart by their keys, so that test data never tunes a model: calibration takes
-``x`` or ``x_train``, a run takes ``x`` and ``y`` or ``x_test`` and ``y_test`` (as in Keras' ``mnist.npz``).
+The keys of a file say what its samples are for, so that test data never tunes a model: calibration takes
+``x_train`` or ``x``, a run takes ``x`` and ``y`` or ``x_test`` and ``y_test``, as in Keras' ``mnist.npz``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ Longs = npt.NDArray[np.int64]
 
 CALIBRATION_KEYS = ("x_train", "x")
 TEST_KEYS = (("x", "y"), ("x_test", "y_test"))
+TRAINING_KEYS = (("x", "y"), ("x_train", "y_train"), ("x_test", "y_test"))
 _UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
@@ -84,8 +85,8 @@ def draw(x: Array, *, count: int, seed: int) -> Array:
     return x[np.sort(np.random.default_rng(seed).choice(len(x), count, replace=False))]
 
 
-def read_test(path: str | os.PathLike[str], *, limit: int | None = None, labelled: bool = False) -> Samples:
-    """Read the samples of a run and their labels.
+def read_test(path: str | os.PathLike[str], *, limit: int | None = None) -> Samples:
+    """Read the samples of a run and, where there are any, their labels.
 
     Parameters
     ----------
@@ -93,8 +94,6 @@ def read_test(path: str | os.PathLike[str], *, limit: int | None = None, labelle
         An ``.npz`` with ``x`` and, for accuracy, ``y``; or ``x_test`` and ``y_test``.
     limit : int, optional
         Take only the first samples.
-    labelled : bool
-        Refuse a file without labels.
 
     Raises
     ------
@@ -103,17 +102,36 @@ def read_test(path: str | os.PathLike[str], *, limit: int | None = None, labelle
     OptionError
         If `limit` is not positive.
     """
+    return _read(path, TEST_KEYS, "a run", limit)
+
+
+def read_training(path: str | os.PathLike[str], *, limit: int | None = None) -> Samples:
+    """Read labelled samples to learn from: ``x`` and ``y``, ``x_train`` and ``y_train``, else the test ones.
+
+    Raises
+    ------
+    DataError, OptionError
+        As `read_test`; also if there are no labels.
+    """
+    samples = _read(path, TRAINING_KEYS, "learning", limit)
+    if samples.y is None:
+        raise DataError(f"'{path}' has no labels; learning takes y with one label per sample")
+    return samples
+
+
+def _read(
+    path: str | os.PathLike[str], pairs: Sequence[tuple[str, str]], what: str, limit: int | None
+) -> Samples:
     if limit is not None and limit < 1:
         raise OptionError(f"a limit of {limit} leaves no samples; the smallest is 1")
     with _open(path) as arrays:
-        keys = next((pair for pair in TEST_KEYS if pair[0] in arrays), None)
+        keys = next((pair for pair in pairs if pair[0] in arrays), None)
         if keys is None:
-            raise DataError(f"'{path}' holds {_names(arrays)}; a run takes x and y, or x_test and y_test")
+            wanted = ", or ".join(" and ".join(pair) for pair in pairs)
+            raise DataError(f"'{path}' holds {_names(arrays)}; {what} takes {wanted}")
         x = arrays[keys[0]]
         y = arrays[keys[1]] if keys[1] in arrays else None  # noqa: SIM401 - not a dict
     check_samples(x, f"'{path}' {keys[0]}")
-    if y is None and labelled:
-        raise DataError(f"'{path}' has no labels; '{keys[1]}' with one label per sample is needed here")
     labels = None if y is None else as_labels(y, len(x), f"'{path}' {keys[1]}")[:limit]
     return Samples(x[:limit], labels, Path(path).name)
 

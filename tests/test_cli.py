@@ -161,6 +161,17 @@ def test_a_report_has_the_figures_of_the_run_and_a_picture(folder, tmp_path, cap
     assert capsys.readouterr().out == (tmp_path / "report" / "report.txt").read_text()
 
 
+def test_learning_writes_a_network_that_runs_and_says_how_it_went(folder, capsys):
+    data = digits()
+    np.savez(folder / "moved.npz", x=data.x_train, y=(data.y_train + 1) % 10)
+    call("learn", folder / "mlp.nd", "--data", folder / "moved.npz", "--rule", "pes", "--limit", 24,
+         "--steps", 30, "-o", folder / "learned.nd")  # fmt: skip
+    assert "quarter by quarter" in capsys.readouterr().out
+    before, after = (run(folder, "--limit", 20, file=name) for name in ("mlp.nd", "learned.nd"))
+    assert before["card"]["model_digest"] != after["card"]["model_digest"]
+    assert before["layers"][:-1] == after["layers"][:-1], "only the last layer learns"
+
+
 @pytest.mark.parametrize(
     "argv", [["targets"], ["layers"], ["explain", "ND801"], ["explain", "unsourced-number"], ["--version"]]
 )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neurodeploy.data import as_labels, draw, read_calibration, read_test
+from neurodeploy.data import as_labels, draw, read_calibration, read_test, read_training
 from neurodeploy.errors import DataError, OptionError
 
 X = np.arange(24.0).reshape(6, 4)
@@ -47,11 +47,17 @@ def test_a_limit_above_the_number_of_samples_takes_all_and_zero_is_refused(tmp_p
         read_test(path, limit=0)
 
 
-def test_labels_are_needed_only_where_said_so(tmp_path):
+def test_labels_are_needed_only_to_learn(tmp_path):
     path = write(tmp_path, x_test=X)
     assert read_test(path).y is None
-    with pytest.raises(DataError, match="'y_test' with one label per sample"):
-        read_test(path, labelled=True)
+    with pytest.raises(DataError, match="has no labels"):
+        read_training(path)
+
+
+def test_learning_takes_training_samples_where_there_are_any(tmp_path):
+    path = write(tmp_path, x_train=-X, y_train=Y, x_test=X, y_test=Y)
+    assert np.array_equal(read_training(path, limit=2).x, -X[:2])
+    assert np.array_equal(read_training(write(tmp_path, x_test=X, y_test=Y)).x, X)
 
 
 @pytest.mark.parametrize(

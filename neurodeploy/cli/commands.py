@@ -14,16 +14,17 @@ from neurodeploy.backends.base import backend as backend_named
 from neurodeploy.cli import DONE, FINDINGS, INTERRUPTED
 from neurodeploy.cli.console import note, progress, show_findings
 from neurodeploy.compiler.pipeline import PASSES
-from neurodeploy.data import Samples, read_calibration, read_test
+from neurodeploy.data import Samples, read_calibration, read_test, read_training
 from neurodeploy.diagnostics import render_all
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import ensure_folder_writable, ensure_writable, write_beside
 from neurodeploy.program import Program
 from neurodeploy.reporting import Report, read_report
-from neurodeploy.reporting.text import core_table, counted, layer_table, program_text
+from neurodeploy.reporting.text import core_table, counted, layer_table, percent, program_text
 from neurodeploy.runs import Interrupted
 
 if TYPE_CHECKING:
+    from neurodeploy.backends.learn import LearningCurve
     from neurodeploy.ir.graph import Graph
     from neurodeploy.recording import Recording
 
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     source_will_do = backend.name == "rate" and not args.calibration
     graph = stages.load(args.file) if source_will_do else _spiking(args)
     graph = stages.with_nef(graph, args.nef)
-    data = _test_data(args, graph)
+    data = _checked(args, graph, read_test(args.data, limit=args.limit))
     model: Graph | Program = graph
     if backend.takes == "program":
         program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
@@ -108,7 +109,9 @@ def learn(args: argparse.Namespace) -> int:
     """``neurodeploy learn``: the emulator's learning path adapts the network to labelled samples."""
     ensure_writable(args.out)
     graph = _load_spiking(args)
-    data = _test_data(args, graph, labelled=True)
+    data = _checked(args, graph, read_training(args.data, limit=args.limit))
+    told = {k: v for k in ("rate", "passes", "divide_by") if (v := getattr(args, k)) is not None}
+    curves: list[LearningCurve] = []
     with progress(f"{graph.name} learns by {args.rule}") as advance:
         learned = stages.learn(
             graph,
@@ -118,11 +121,16 @@ def learn(args: argparse.Namespace) -> int:
             target=args.target,
             input_coding=args.input_coding,
             steps=args.steps,
-            divide_by=args.divide_by,
             seed=args.seed,
             progress=advance,
+            curve=curves.append,
+            **told,
         )
     stages.save(learned, args.out)
+    show_findings(curves[0].diagnostics)
+    quarters = np.array_split(curves[0].right, min(4, len(curves[0].right)))
+    shares = ", ".join(percent(float(part.mean())) for part in quarters)
+    print(f"right before learning from a sample, quarter by quarter: {shares}")
     print(f"{args.out}: {learned.name} after {len(data)} samples, digest {learned.digest()[:16]}")
     return DONE
 
@@ -203,9 +211,8 @@ def _spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
     return graph
 
 
-def _test_data(args: argparse.Namespace, graph: Graph, *, labelled: bool = False) -> Samples:
-    """Read samples and labels, and see that they fit the network before anything long begins."""
-    data = read_test(args.data, limit=args.limit, labelled=labelled)
+def _checked(args: argparse.Namespace, graph: Graph, data: Samples) -> Samples:
+    """See that samples and labels fit the network before anything long begins."""
     graph.prepare(data.x[:1])
     classes = graph.size(graph.output.name)
     if data.y is not None and data.y.max() >= classes:

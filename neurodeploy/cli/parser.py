@@ -120,7 +120,9 @@ def _learn(commands: argparse._SubParsersAction[_Parser]) -> None:
         commands, "learn", f"{_COMMANDS}:learn", "let the chip adapt the network to labelled samples"
     )
     p.add_argument("file", metavar="FILE.nd", help="spiking network")
-    p.add_argument("--data", metavar="D.npz", required=True, help="x and y, or x_test and y_test")
+    p.add_argument("--data", metavar="D.npz", required=True, help="x and y, or x_train and y_train")
+    p.add_argument("--rate", type=real(above=0.0), metavar="R", help="learning rate")
+    p.add_argument("--passes", type=whole(1), metavar="N", help="how often every sample is shown")
     p.add_argument("--rule", required=True, metavar="RULE", help="learning rule: pes")
     p.add_argument("-o", dest="out", metavar="OUT.nd", required=True, help="the adapted network goes here")
     _targets(p)
