@@ -56,10 +56,8 @@ def drop_inert(graph: Graph, node: Node) -> Graph | None:
     """Drop what does nothing: dropout, linear activations, empty reshapes, pads and scales."""
     if isinstance(node.op, ops.Input | ops.Output) or not _is_inert(graph, node):
         return None
-    sources, targets = graph.sources(node.name), graph.targets(node.name)
-    doubled = any(s in graph.sources(t) for s in sources for t in targets)
-    if doubled or (len(sources) > 1 and len(targets) > 1):
-        # an edge would be there twice, for which NIR has no word, or a sum would be computed at each target
+    if len(graph.sources(node.name)) > 1 and len(graph.targets(node.name)) > 1:
+        # a sum that several read: without the node each would add up by itself
         one = ops.Scale(np.ones((1,) * len(graph.shapes[node.name])))
         return None if isinstance(node.op, ops.Scale) else surgery.replace_op(graph, node, one)
     return graph.without_node(node.name)
@@ -79,6 +77,19 @@ def _is_inert(graph: Graph, node: Node) -> bool:
     if isinstance(op, ops.SumPool2d):
         return op.kernel_size == op.stride == (1, 1) and op.padding == (0, 0)
     return isinstance(op, ops.Identity)
+
+
+def join_double_edges(graph: Graph, node: Node) -> Graph | None:
+    """Make of an edge that is there several times, for which NIR has no word, one edge with a factor."""
+    sources = graph.sources(node.name)
+    often = next((s for s in sources if sources.count(s) > 1), None)
+    if often is None:
+        return None
+    edges = [edge for edge in graph.edges if edge != (often, node.name)]
+    factor = np.full((1,) * len(graph.shapes[often]), float(sources.count(often)))
+    scale = Node(surgery.fresh(graph, f"{often}.times"), ops.Scale(factor), node.origin)
+    once = dataclasses.replace(graph, edges=(*edges, (often, node.name)))
+    return surgery.insert_on(once, (often, node.name), scale)
 
 
 def drop_softmax(graph: Graph, node: Node) -> Graph | None:
@@ -136,6 +147,6 @@ def fold_moves_into_affine(graph: Graph, node: Node) -> Graph | None:
 
 
 RULES: tuple[Rule, ...] = (
-    drop_softmax, drop_inert, hoist_activation, fold_moves_into_input, fold_moves_into_affine,
-    fold_batch_norm, fold_pad, fold_scale, merge_affine,
+    drop_softmax, drop_inert, join_double_edges, hoist_activation, fold_moves_into_input,
+    fold_moves_into_affine, fold_batch_norm, fold_pad, fold_scale, merge_affine,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from neurodeploy.conversion.linear import pad_conv
 from neurodeploy.conversion.spiking import relayout
 from neurodeploy.ir import ops
 from neurodeploy.ir.evaluate import apply, evaluate
+from neurodeploy.ir.graph import Graph
 from neurodeploy.ir.verify import verify
 from tests.conversion.graphs import LAYERS, chain, conv, normal, random_graph
 
@@ -110,6 +111,18 @@ def test_two_affine_layers_merge_only_where_the_product_is_no_larger(rng, middle
     folded = fold(graph)
     assert (kinds(folded) == ["Input", "Affine", "Output"]) is merged
     assert difference(graph, folded, normal(rng, 2, 6)) < 1e-12
+
+
+def test_a_value_added_to_itself_is_a_factor(rng):
+    first, last = ops.Affine(normal(rng, 4, 3), normal(rng, 4)), ops.Affine(normal(rng, 9, 4), normal(rng, 9))
+    base = chain(
+        ("in", ops.Input((3,))), ("a", first), ("r", ops.ReLU()), ("drop", ops.Identity()), ("b", last),
+        ("out", ops.Output((9,))),
+    )  # fmt: skip
+    graph = Graph(base.nodes, (*base.edges, ("r", "b")))
+    folded = fold(graph)
+    assert kinds(folded) == ["Input", "Affine", "ReLU", "Affine", "Output"]
+    assert difference(graph, folded, normal(rng, 5, 3)) < 1e-12
 
 
 def test_a_softmax_that_is_not_last_stays(rng):
