@@ -42,7 +42,7 @@ def spikes_by(charge: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
     A charge within 1e-9 of a threshold counts as on it (no spike yet), so rounding in a sum does not matter.
     """
-    return np.maximum(np.ceil(charge - 1e-9) - 1, 0)
+    return np.asarray(np.maximum(np.ceil(charge - 1e-9) - 1, 0))
 
 
 def poisson_spikes(
