@@ -31,6 +31,8 @@ from neurodeploy.targets.schema import (
     STATUS,
 )
 
+TABLES = tuple(dict.fromkeys(path.partition(".")[0] for path in FIELDS if not path.startswith("core.")))
+
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*=")
 
@@ -187,10 +189,10 @@ def _read_tables(sheet: Sheet, data: dict[str, Any]) -> None:
     if sheet.header["kind"] == "board" and not sheet.chip:
         sheet.fault(rules.MALFORMED_HARDWARE_FILE, "board", fault="is a board but names no chip")
     for table, rows in data.items():
-        if isinstance(rows, dict):
+        if isinstance(rows, dict) and table in TABLES:
             _collect(sheet, rows, table, table, sheet.facts)
         else:
-            _unknown(sheet, table, table, HEADER)
+            _unknown(sheet, table, table, (*HEADER, *TABLES))
 
 
 def _collect(sheet: Sheet, rows: Mapping[str, Any], path: str, key: str, into: dict[str, Limit]) -> None:
@@ -283,7 +285,8 @@ def _read_erratum(sheet: Sheet, row: dict[str, Any], key: str) -> None:
 
 
 def _unknown(sheet: Sheet, key: str, name: str, known: Any) -> None:
-    near = difflib.get_close_matches(name, list(known), n=1)
+    longer = [k for k in known if k.startswith(f"{name}_")]
+    near = longer[:1] or difflib.get_close_matches(name, list(known), n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     sheet.fault(rules.UNKNOWN_HARDWARE_KEY, key, name=name, hint=hint)
 
