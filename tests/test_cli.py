@@ -206,10 +206,8 @@ def test_too_little_memory_is_one_message(folder, capsys, monkeypatch):
 
 
 def process(*argv, **options):
-    command = [sys.executable, *map(str, argv)]
-    return subprocess.Popen(
-        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([sys.executable, *map(str, argv)], cwd=ROOT, text=True, **pipes)
 
 
 def test_a_closed_pipe_is_no_error():
@@ -218,6 +216,14 @@ def test_a_closed_pipe_is_no_error():
     assert layers.wait(30) == 141
     assert layers.stderr.read() == ""
     layers.stderr.close()
+
+
+def test_a_full_disk_is_one_message():
+    with open("/dev/full", "w") as full:
+        layers = process("-m", "neurodeploy", "layers", stdout=full)
+        _, err = layers.communicate(timeout=30)
+    assert layers.returncode == 2
+    assert err == "neurodeploy: cannot write to standard output: No space left on device\n"
 
 
 def test_ctrl_c_leaves_a_valid_part_and_resuming_gives_the_same_as_no_interruption(folder, tmp_path):

@@ -8,6 +8,7 @@ at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -48,12 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _call(args)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has gone; keep Python from complaining when it flushes at exit.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone
+        _drop_output()
         return PIPE_CLOSED
+    except OSError as error:  # a full disk, for one
+        _drop_output()
+        return _fail(f"cannot write to standard output: {error.strerror}", args, error)
     return code
+
+
+def _drop_output() -> None:
+    """Keep Python from complaining when it flushes what nobody can take."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _call(args: argparse.Namespace) -> int:
@@ -70,6 +78,10 @@ def _call(args: argparse.Namespace) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC and not error.filename:
+            raise
+        return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", args, error)
     except Exception as error:
         hint = "see the traceback above" if args.debug else "run again with --debug for the traceback"
         return _fail(
