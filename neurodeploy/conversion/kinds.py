@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from neurodeploy.errors import OptionError
 from neurodeploy.ir import ops
 from neurodeploy.ir.ops import Shape
 
@@ -74,13 +73,5 @@ and ``cuba-lif`` are the same with and without the leak, behind a current that d
 
 
 def make(kind: str, shape: Shape, dt: float) -> ops.Neuron:
-    """Return a population of a kind.
-
-    Raises
-    ------
-    OptionError
-        If the kind is not in the table.
-    """
-    if kind not in KINDS:
-        raise OptionError(f"neuron kind '{kind}' is unknown; choose from {', '.join(KINDS)}")
+    """Return a population of a kind in the table."""
     return KINDS[kind](shape, dt)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from neurodeploy.conversion.balance import Options, balance
 from neurodeploy.conversion.fold import fold
+from neurodeploy.conversion.kinds import KINDS
 from neurodeploy.conversion.skeleton import with_encoder, with_neurons
 from neurodeploy.errors import ConvertError, DataError, OptionError
 from neurodeploy.ir import ops
@@ -28,6 +29,7 @@ REASONS: dict[str, str] = {
     "Transpose": "values cannot be rearranged between two populations here; NIR has no such op",
     "Pad": "this padding cannot be folded into a neighbour",
 }
+"""Why an op that folding left over has no spiking form."""
 
 
 def convert(
@@ -73,7 +75,7 @@ def convert(
         If a layer has no spiking form; it names the layer.
     OptionError, DataError
     """
-    _check_options(percentile, rate, steps, output)
+    _check_options(neuron, percentile, rate, steps, output)
     refuse(graph)
     folded = fold(graph)
     refuse_leftovers(folded)
@@ -89,7 +91,9 @@ def convert(
     return verify(spiking, form="spiking")
 
 
-def _check_options(percentile: float, rate: float, steps: int | None, output: str) -> None:
+def _check_options(neuron: str, percentile: float, rate: float, steps: int | None, output: str) -> None:
+    if neuron not in KINDS:
+        raise OptionError(f"neuron kind '{neuron}' is unknown; choose from {', '.join(KINDS)}")
     if not 0 < percentile <= 100:
         raise OptionError(f"percentile {percentile} is not in (0, 100]")
     if not 0 < rate <= 1:
@@ -140,3 +144,8 @@ def refuse_leftovers(graph: Graph) -> None:
         if not node.op.nir and not isinstance(node.op, ops.ReLU):
             reason = REASONS.get(node.op.kind, f"{node.op.kind} has no spiking form")
             raise ConvertError(f"layer '{node.origin}' ({node.layer or node.op.kind}): {reason}")
+        if isinstance(node.op, ops.Affine) and len(graph.shapes[node.name]) > 1:
+            raise ConvertError(
+                f"layer '{node.origin}' ({node.layer or node.op.kind}): weights on the last of several axes have "
+                "no form in NIR; flatten first, or use a convolution of size 1"
+            )

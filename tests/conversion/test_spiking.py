@@ -172,6 +172,10 @@ def test_the_users_layer_names_survive(network, rng):
 
 
 REFUSED = {
+    "affine": [
+        ("in2", ops.Reshape((2, 2))), ("a", ops.Affine(np.ones((3, 2)), np.zeros(3)), "attend", "Dense"),
+        ("r", ops.ReLU()), ("f", ops.Flatten()), ("fc", ops.Affine(np.ones((2, 6)), np.zeros(2))),
+    ],
     "softmax": [
         ("soft", ops.Softmax(), "attend", "Softmax"), ("fc", ops.Affine(np.ones((2, 4)), np.zeros(2))),
     ],
