@@ -250,4 +250,6 @@ def merge_affine(graph: Graph, node: Node) -> Graph | None:
     if out * into > out * mid + mid * into:
         return None
     weight = node.op.weight @ host.op.weight
-    return surgery.absorb(graph, host, node, ops.Affine(weight, node.op.weight @ host.op.bias + node.op.bias))
+    product = ops.Affine(weight, node.op.weight @ host.op.bias + node.op.bias)
+    kept, gone = (node, host) if node.layer and not host.layer else (host, node)  # the user's name, if any
+    return surgery.absorb(graph, kept, gone, product)

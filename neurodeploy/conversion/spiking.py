@@ -146,6 +146,6 @@ def refuse_leftovers(graph: Graph) -> None:
             raise ConvertError(f"layer '{node.origin}' ({node.layer or node.op.kind}): {reason}")
         if isinstance(node.op, ops.Affine) and len(graph.shapes[node.name]) > 1:
             raise ConvertError(
-                f"layer '{node.origin}' ({node.layer or node.op.kind}): weights on the last of several axes have "
-                "no form in NIR; flatten first, or use a convolution of size 1"
+                f"layer '{node.origin}' ({node.layer or node.op.kind}): weights on the last of several axes "
+                "have no form in NIR; flatten first, or use a convolution of size 1"
             )

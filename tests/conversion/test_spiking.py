@@ -166,9 +166,11 @@ def test_the_same_call_gives_the_same_graph_and_another_seed_other_samples(netwo
     assert first == again != other
 
 
-def test_the_users_layer_names_survive(network, rng):
-    spiking = convert(network, rng.random((50, 12)))
+@pytest.mark.parametrize("lowest", [0.0, -1.0])
+def test_the_users_layer_names_survive(network, rng, lowest):
+    spiking = convert(network, rng.uniform(lowest, 1, (50, 12)))
     assert {n.origin for n in spiking} == {"in", "fc0", "fc1", "fc2", "out"}
+    assert {"fc0", "fc1", "fc2"} < {n.name for n in spiking}
 
 
 REFUSED = {
