@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ENTRY = "run_on_host.py"
 PROGRAM = "program.h5"
 REQUIREMENTS = ("h5py==3.1.0", "nengo==3.1.0", "nengo-loihi==1.1.0", "numpy==1.19.5")
-"""For the board's host: the last versions that install on every Python NxSDK 1.0 runs under (3.6 to 3.9)."""
+"""For the board's host: versions that install on Python 3.6 to 3.9, under which NxSDK runs."""
 COMPRESS_FROM = 1024
 """Arrays of fewer values are stored plain."""
 README = """A compiled spiking network for a Loihi board.
@@ -45,7 +45,9 @@ On the host of the board, in this folder:
     python run_on_host.py --board emulator --samples SAMPLES.npz
     python run_on_host.py --board {board} --samples SAMPLES.npz --outputs outputs.npz
 
-Boards: {boards}. They need Intel's NxSDK 0.9 or 1.0, which members of Intel's INRC get from Intel.
+The requirements are for the Python that NxSDK runs under, 3.6 to 3.9; the emulator runs with newer ones too.
+Boards: {boards}.
+They need NxSDK 0.9 or 1.0, which members of Intel's INRC get from Intel.
 SAMPLES.npz holds x (and labels y), in the layout of the source model. Every sample is a boot of its own,
 because nengo-loihi cannot bring membranes back to rest; --boot only loads the program and runs one step.
 """
@@ -183,7 +185,7 @@ def _readme(program: Program, image: run_on_host.Image) -> str:
         "compiled for": f"{program.target.name} ({program.target.id})",
         "arithmetic": f"integers, weights of up to {program.options.get('weight_bits', 8)} bits",
         "input": f"{image['input_coding']} coding, {image['populations'][0]['size']} neurons",
-        "cores": f"{len(program.blocks)} on {run_on_host.chips_used(image)} chip(s)",
+        "cores": f"{len(program.blocks)}, chips: {run_on_host.chips_used(image)}",
         "steps": f"{image['steps']} of {graph.dt:g} s per sample",
         "program": image["digest"],
     }

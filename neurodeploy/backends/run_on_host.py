@@ -453,7 +453,9 @@ def _hide_tensorflow() -> None:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
-def _progress(total: int) -> Callable[[int], Any]:
+def _progress(total: int) -> Optional[Callable[[int], Any]]:
+    if not sys.stderr.isatty():
+        return None
     return lambda done: sys.stderr.write(f"\r{done} of {total} samples" + "\n" * (done == total))
 
 
