@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from neurodeploy.compiler import tiling
+from neurodeploy.compiler.convolution import Conv
 from neurodeploy.compiler.cost import CostModel, cost_model
-from neurodeploy.compiler.layout import Conv, Grid, Tile, Wiring, axon_rules, synapses_into, wire
+from neurodeploy.compiler.layout import synapses_into, wire
+from neurodeploy.compiler.tiles import Grid, Tile, axon_rules
 from neurodeploy.compiler.tiling import FanOut, Limits, Need, Parts
+from neurodeploy.compiler.wiring import Wiring
 from neurodeploy.program import Block, Population, Program, Projection
 from neurodeploy.targets import Target
 

@@ -217,7 +217,7 @@ def _measure(
 
 
 def _typical(values: npt.NDArray[Any]) -> float:
-    """Return the size of the weights that are not zero: their RMS if they were normal, whatever the outliers."""
+    """Return the size of the weights that are not zero: the RMS of normal ones, whatever the outliers."""
     size = np.abs(values[values != 0])
     return float(np.median(size) * 1.4826) if size.size else 0.0
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.compiler.convolution import Conv, share
 from neurodeploy.compiler.cost import CostModel, group_words, index_width
-from neurodeploy.compiler.layout import Conv, Grid, Tile, Window, Wiring, share
+from neurodeploy.compiler.tiles import Grid, Tile, Window
+from neurodeploy.compiler.wiring import Wiring
 from neurodeploy.program import ConvMap, Population, Program
 
 Longs = npt.NDArray[np.int64]
