@@ -66,6 +66,13 @@ def test_mean_rates_are_spikes_per_neuron_and_step(figures):
         assert row["mean_rate"] == pytest.approx(row["spikes_per_sample"] / row["neurons"] / 16)
 
 
+def test_a_nef_layer_counts_the_neurons_of_its_ensembles():
+    from neurodeploy.stages import with_nef
+
+    row = nd.report(with_nef(network(), ["hidden"])).figures["layers"][1]
+    assert (row["neuron"], row["neurons"]) == ("LIF (NEF)", 6 * 50)
+
+
 def test_without_labels_there_are_predictions_in_place_of_accuracy(program, recording):
     figures = nd.report(program, recording).figures
     assert figures["accuracy"] is None

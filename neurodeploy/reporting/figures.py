@@ -159,11 +159,11 @@ def layer_figures(model: Graph | Program, recording: Recording | None = None) ->
 
 
 def _layer(model: Graph | Program, graph: Graph, name: str, recording: Recording | None) -> dict[str, Any]:
-    node, neurons = graph[name], graph.size(name)
+    node, neurons = graph[name], neurons_of(graph, name)
     row: dict[str, Any] = {
         "layer": "(input)" if node.notes.get("role") == "encoder" else node.origin,
         "population": name,
-        "neuron": node.op.kind,
+        "neuron": "LIF (NEF)" if "nef" in node.notes else node.op.kind,
         "neurons": neurons,
     }
     if isinstance(model, Program) and any(p.name == name and p.on_chip for p in model.populations):
@@ -179,6 +179,11 @@ def _layer(model: Graph | Program, graph: Graph, name: str, recording: Recording
         row["mean_rate"] = None if count is None else count / neurons / recording.steps
         row["synops_per_sample"] = None if synops is None else float(synops.mean())
     return row
+
+
+def neurons_of(graph: Graph, name: str) -> int:
+    """Count the neurons of a population; a NEF ensemble has many for each unit."""
+    return graph.size(name) * int(graph[name].notes.get("nef", 1))
 
 
 def synapses(projection: Map) -> int:
@@ -214,7 +219,7 @@ def raster_figures(model: Graph | Program, recording: Recording) -> list[dict[st
             {
                 "layer": "(input)" if node.notes.get("role") == "encoder" else node.origin,
                 "population": node.name,
-                "neurons": graph.size(node.name),
+                "neurons": neurons_of(graph, node.name),
                 "every": every,
                 "spikes": kept.tolist(),
             }
