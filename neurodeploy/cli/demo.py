@@ -50,7 +50,7 @@ def demo(args: argparse.Namespace) -> int:
     figures = [run.figures for run in runs]
     spread = 100 * (max(f["accuracy"] for f in figures) - min(f["accuracy"] for f in figures))
     summary = {"format": "neurodeploy demo 1", "spread_points": spread, "runs": [dict(f) for f in figures]}
-    _write(folder / "demo.json", json.dumps(summary, indent=1) + "\n")
+    _write(folder / "demo.json", json.dumps(summary) + "\n")
     _write(folder / "run.json", runs[-1].to_json())
     draw(figures, folder / "demo.png")
     print(f"\n{summary_table(figures)}\n")

@@ -38,8 +38,9 @@ class Report:
         return run_text(self.figures)
 
     def to_json(self) -> str:
-        """Return all figures as JSON text."""
-        return json.dumps(dict(self.figures), indent=1, allow_nan=False) + "\n"
+        """Return all figures as JSON text, one to a line."""
+        lines = [f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in self.figures.items()]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
     def save(self, folder: Path) -> tuple[Path, ...]:
         """Write ``report.png``, ``report.json`` and ``report.txt`` into a folder, made if need be."""
