@@ -13,14 +13,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from neurodeploy.compiler import tiling
+import numpy as np
+
+from neurodeploy.compiler import maps, tiling
 from neurodeploy.compiler.convolution import Conv
 from neurodeploy.compiler.cost import CostModel, cost_model
 from neurodeploy.compiler.layout import synapses_into, wire
 from neurodeploy.compiler.tiles import Grid, Tile, axon_rules
 from neurodeploy.compiler.tiling import FanOut, Limits, Need, Parts
 from neurodeploy.compiler.wiring import Wiring
-from neurodeploy.program import Block, Population, Program, Projection
+from neurodeploy.program import Block, Population, Program, Projection, Synapses
 from neurodeploy.targets import Target
 
 ROUNDS = 8
@@ -176,6 +178,13 @@ def _replication(cutter: Cutter, name: str, parts: Parts, grid: Grid) -> int:
     )
 
 
+def _locked(synapses: Synapses) -> Synapses:
+    for value in vars(synapses).values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+    return synapses
+
+
 def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
     assert population.compartments is not None
     into = [
@@ -185,7 +194,7 @@ def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
     ]
     blocks = []
     for number, tile in enumerate(cut.parts.tiles(cut.grid)):
-        neurons = tile.neurons(cut.grid)
+        neurons = maps.locked(tile.neurons(cut.grid))
         blocks.append(
             Block(
                 name=f"{population.name}[{number}]",
@@ -193,7 +202,7 @@ def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
                 origin=population.origin,
                 neurons=neurons,
                 compartments=population.compartments.take(neurons),
-                synapses=tuple(synapses_into(p, w, tile, cut.grid) for p, w in into),
+                synapses=tuple(_locked(synapses_into(p, w, tile, cut.grid)) for p, w in into),
             )
         )
     return blocks

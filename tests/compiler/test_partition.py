@@ -1,0 +1,126 @@
+"""Cuts that fit, at no more cores than needed, and passes that leave their input alone."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from neurodeploy.compiler import PASSES, compile, cost, tiling
+from neurodeploy.compiler.partition import core_limits
+from neurodeploy.compiler.resources import usage
+from neurodeploy.ir import ops
+from neurodeploy.program import Program, out_axon_slots
+from neurodeploy.targets import target
+from tests.compiler.graphs import chain, conv, dense, pruned, readout, small, spiking
+
+SLOTS = {"discrete": 1, "pop16": 1, "pop32": 2}
+
+
+def mlp(rng, *sizes):
+    layers = []
+    for i, (before, after) in enumerate(itertools.pairwise(sizes[:-1])):
+        layers += [(f"d{i}", dense(rng, before, after)), (f"n{i}", spiking())]
+    return chain((sizes[0],), [*layers, ("last", dense(rng, sizes[-2], sizes[-1])), readout(1.0)])
+
+
+def small_cnn(rng):
+    layers = [("c1", conv(rng, 2, 8, padding=1)), ("n1", spiking()), ("p", ops.AvgPool2d((2, 2), (2, 2)))]
+    layers += [("c2", conv(rng, 8, 12)), ("n2", spiking()), ("f", ops.Flatten())]
+    return chain((2, 14, 14), [*layers, ("d", pruned(rng, 12 * 25, 30)), ("n3", spiking()), readout(1.0)])
+
+
+def cores(program, name):
+    return len(program.blocks_of(name))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most"), [((784, 900, 900, 10), (7, 8)), ((784, 1024, 512, 10), (8, 5)), ((784, 800, 10), (6,))]
+)
+def test_dense_nets_that_nengo_loihi_cannot_split_compile_without_help(sizes, most, rng):
+    program = compile(mlp(rng, *sizes))
+    assert not program.errors
+    assert tuple(cores(program, f"n{i}") for i in range(len(most))) == most
+
+
+def test_a_convolutional_net_of_a_million_synapses_takes_as_few_cores_as_its_neurons(rng):
+    layers = [("c1", conv(rng, 3, 16, padding=1)), ("n1", spiking()), ("p1", ops.AvgPool2d((2, 2), (2, 2)))]
+    layers += [("c2", conv(rng, 16, 32, padding=1)), ("n2", spiking()), ("p2", ops.AvgPool2d((2, 2), (2, 2)))]
+    layers += [("f", ops.Flatten()), ("d", dense(rng, 32 * 64, 10)), readout(1.0)]
+    program = compile(chain((3, 32, 32), layers))
+    assert not program.errors
+    assert (cores(program, "n1"), cores(program, "n2")) == (16, 8)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_block_fits_the_limits_it_was_cut_for(seed, rng):
+    limits = {
+        "core__compartments": int(rng.integers(20, 300)),
+        "core__synapse_memory_words": int(rng.integers(300, 3000)),
+        "core__out_axon_entries": int(rng.integers(200, 1500)),
+        "core__in_axons": 400,
+    }
+    program = compile([mlp(rng, 60, 50, 40, 10), small_cnn(rng)][seed % 2], small(**limits))
+    assert not [d for d in program.errors if d.code.startswith("ND3")]
+    for row in usage(program).cores:
+        assert not any(use.over for use in row.uses)
+
+
+@pytest.mark.parametrize("make", [lambda rng: mlp(rng, 60, 50, 40, 10), small_cnn])
+def test_what_the_search_counts_is_what_the_layout_takes(make, rng):
+    program = compile(make(rng), small(core__compartments=64, core__synapse_memory_words=900))
+    model = cost.cost_model(program.target)
+    for number, block in enumerate(program.blocks):
+        row = usage(program).cores[number]
+        assert row["input axons"].used == sum(s.n_axons for s in block.synapses)
+        assert row["synapse memory"].used == sum(cost.words(model, s) for s in block.synapses)
+        assert row["output axons"].used == out_axon_slots(program, number, slots=SLOTS)
+
+
+def test_a_program_counts_the_same_whoever_asks_first(rng):
+    program = compile(small_cnn(rng))
+    copy = dataclasses.replace(program)
+    assert usage(copy) == usage(program)
+
+
+def test_the_same_graph_compiles_to_the_same_program(rng):
+    graph = small_cnn(rng)
+    assert compile(graph).digest() == compile(graph).digest()
+    assert compile(graph).digest() != compile(graph, weight_bits=4).digest()
+
+
+def test_no_pass_changes_its_input(rng):
+    program = Program(small_cnn(rng), target("loihi1"), options={"input_coding": "rate", "weight_bits": 8})
+    for step in PASSES:
+        before = program.digest()
+        result = step(program)
+        assert program.digest() == before
+        program = result
+
+
+def test_arrays_of_a_program_are_read_only(rng):
+    program = compile(small_cnn(rng))
+    for p in program.projections:
+        assert not p.map.weight.flags.writeable
+    for block in program.blocks:
+        assert not block.neurons.flags.writeable
+        for s in block.synapses:
+            assert not any(getattr(s, k).flags.writeable for k in ("axon", "atom", "index", "weight"))
+
+
+def test_parts_of_a_grid_cover_it_once():
+    grid = (5, 7, 6)
+    tiles = tiling.Parts(2, 3, 2).tiles(grid)
+    held = np.sort(np.concatenate([t.neurons(grid) for t in tiles]))
+    np.testing.assert_array_equal(held, np.arange(5 * 7 * 6))
+
+
+def test_candidates_come_in_order_and_reach_single_neurons():
+    counts = [len(ways[0]) for ways in tiling.candidates((3, 4, 5), 7)]
+    assert counts == sorted(counts)
+    assert (counts[0] >= 7, counts[-1]) == (True, 60)
+
+
+def test_limits_without_a_number_do_not_bind():
+    unknown = target("loihi1").with_limits(core__in_axons="unknown")
+    assert core_limits(unknown).in_axons == float("inf")
