@@ -143,6 +143,8 @@ class Synapses:
         As added to the input accumulator, exponent included.
     axon_kind : {"discrete", "pop16", "pop32"}
     weight_exp, weight_bits : int
+    delay : int
+        Steps from a spike to its arrival, at least 1.
     """
 
     source: str
@@ -156,6 +158,7 @@ class Synapses:
     axon_kind: str = "discrete"
     weight_exp: int = 0
     weight_bits: int = 8
+    delay: int = 1
 
     @property
     def n_axons(self) -> int:

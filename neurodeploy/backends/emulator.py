@@ -1,13 +1,13 @@
 """Run a compiled program on our own emulator: the chip's integers, event by event, many samples at once.
 
-The default backend. It executes the placed blocks as they are, and `nengo_loihi` gives the same spikes from the
-same blocks in other code.
+The default backend. It executes the placed blocks as they are, and `nengo_loihi` gives the same spikes from
+the same blocks in other code.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,14 @@ from neurodeploy.program import Program
 from neurodeploy.recording import Recording
 
 Floats = npt.NDArray[np.float64]
+
+
+class Entering(TypedDict, total=False):
+    """What enters the first population, in one of three forms."""
+
+    rates: Floats
+    train: npt.NDArray[np.bool_]
+    bias: npt.NDArray[np.int32]
 
 
 def open_session(program: Program, *, steps: int, seed: int, input_coding: str, raster: bool) -> Session:
@@ -45,7 +53,7 @@ def open_session(program: Program, *, steps: int, seed: int, input_coding: str, 
     if not program.blocks:
         raise OptionError(f"'{program.graph.name}' has no blocks to run; compile it first")
     layout = lay_out(circuit_of(program))
-    compiled.kernel()
+    compiled.make_ready(layout)
 
     def run(x: Floats, first: int) -> Recording:
         start = time.perf_counter()
@@ -61,7 +69,7 @@ def open_session(program: Program, *, steps: int, seed: int, input_coding: str, 
     return run
 
 
-def _given(program: Program, x: Floats, *, input_coding: str, **options: int) -> dict[str, npt.NDArray[Any]]:
+def _given(program: Program, x: Floats, *, input_coding: str, **options: int) -> Entering:
     """Turn samples into what enters the first population."""
     if input_coding == "poisson":
         return {"train": host_train(program, x, input_coding=input_coding, **options)}
@@ -94,15 +102,15 @@ def trains(
 
 
 def _raster(
-    program: Program, layout: Layout, given: dict[str, npt.NDArray[Any]], steps: int
+    program: Program, layout: Layout, given: Entering, steps: int
 ) -> dict[str, npt.NDArray[np.int32]]:
     """Run the first sample once more and keep its single spikes."""
-    alone = {name: values[:1] for name, values in given.items()}
+    alone = cast(Entering, {name: values[:1] for name, values in cast(dict[str, Any], given).items()})
     return {name: raster_of(train[0]) for name, train in _spikes(program, layout, alone, steps, 1).items()}
 
 
 def _spikes(
-    program: Program, layout: Layout, given: dict[str, npt.NDArray[Any]], steps: int, size: int
+    program: Program, layout: Layout, given: Entering, steps: int, size: int
 ) -> dict[str, npt.NDArray[np.bool_]]:
     figures = compiled.advance(layout, compiled.at_rest(layout, size), steps=steps, keep="spikes", **given)
     return {
@@ -117,10 +125,10 @@ def _record(
 ) -> Recording:
     readout = _readout(program)
     here = layout.position[layout.span(readout.group)]
-    state = samples.counts[:, here] if readout.by == "spikes" else samples.membranes[:, here]
     output = program.output
+    state: npt.NDArray[Any] = samples.counts[:, here]
     if readout.by == "membrane":
-        state = state / output.weight_scale
+        state = samples.membranes[:, here] / output.weight_scale
     outputs = outputs_of(program.graph[output.name], state, steps=rest["steps"])
     spiking = [i for i, p in enumerate(program.populations) if program.graph[p.name].op.spiking]
     fed = [i for i, p in enumerate(program.populations) if (layout.wires[:, 1] == i).any()]

@@ -1,7 +1,7 @@
-"""Circuit: what the fast kernel runs, whoever described it - groups of compartments and the synapses between them.
+"""Circuit: what the fast kernel runs, whoever described it: groups of compartments and synapses between them.
 
-A compiled program and a nengo-loihi model both come down to this. The blocks of a population are merged here: which core
-holds a neuron changes nothing in the integers.
+A compiled program and a nengo-loihi model both come down to this. The blocks of a population are merged here:
+which core holds a neuron changes nothing in the integers.
 """
 
 from __future__ import annotations
@@ -19,6 +19,24 @@ Longs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
+class Noise:
+    """Uniform noise of a group's neurons: ``trunc((x + offset) * gain)`` with x from -127 to 127, every step.
+
+    Parameters
+    ----------
+    gain : ndarray of float64, shape (N,)
+        Zero where there is none.
+    offset : ndarray of int32, shape (N,)
+    at_membrane : ndarray of bool, shape (N,)
+        Added to current plus bias; otherwise to the input.
+    """
+
+    gain: npt.NDArray[np.float64]
+    offset: Ints
+    at_membrane: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
 class Group:
     """Neurons that are stepped together.
 
@@ -32,6 +50,7 @@ class Group:
         `vmin` and `vmax` of every neuron; those of `compartments` where absent.
     shape : tuple of int
         For an image (C, H, W), so that the kernel may lay neighbours side by side.
+    noise : Noise, optional
     """
 
     name: str
@@ -39,13 +58,15 @@ class Group:
     compartments: Compartments | None
     bounds: tuple[Ints, Ints] | None = None
     shape: tuple[int, ...] = ()
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Wires:
-    """All synapses from one group to another.
+    """Synapses from one group to another.
 
-    A spike of neuron ``i`` adds ``weight[k]`` to neuron ``index[k]`` for every ``k`` in ``start[i]:start[i + 1]``.
+    A spike of neuron ``i`` adds ``weight[k]`` to neuron ``index[k]`` for every ``k`` in
+    ``start[i]:start[i + 1]``, `delay` steps later.
 
     Parameters
     ----------
@@ -53,6 +74,8 @@ class Wires:
         Groups.
     start : ndarray of int64, shape (N_source + 1,)
     index, weight : ndarray of int32, shape (K,)
+    delay : int
+        At least 1.
     """
 
     source: int
@@ -60,26 +83,80 @@ class Wires:
     start: Longs
     index: Ints
     weight: Ints
+    delay: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """Synapses with the chip's rule for PES, from A axons to pairs of neurons with errors of opposite sign.
+
+    Parameters
+    ----------
+    target : int
+        Group; its neuron ``j`` has error ``-e[j]``, neuron ``d + j`` has ``e[j]``.
+    weight : ndarray of int32, shape (A, 2 * d)
+        Before the first step.
+    axons : tuple of (int, ndarray of int32)
+        Source groups, with the axon of each neuron, or -1.
+    decay, gain : float
+        Of the traces: ``trace * decay + gain`` where a spike came.
+    rate : int
+        Factor of trace times error.
+    product_shift, weight_shift, back_shift : int
+        Of that product and of the weight before they are added, and of the sum's mantissa.
+    scale : float
+        Of the sum before it is rounded.
+    top : int
+        Largest mantissa.
+    trace_every, learn_every : int
+        Steps.
+    """
+
+    target: int
+    weight: Ints
+    axons: tuple[tuple[int, Ints], ...]
+    decay: float
+    gain: float
+    rate: int
+    product_shift: int
+    weight_shift: int
+    back_shift: int
+    scale: float
+    top: int
+    trace_every: int = 2
+    learn_every: int = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """Groups and the wires between them.
+    """Groups and what connects them.
 
     Parameters
     ----------
     groups : tuple of Group
-        In the order in which their neurons are numbered.
+        In the order in which their neurons are numbered. Only the first may lie outside.
     wires : tuple of Wires
+    learning : tuple of Learning
     """
 
     groups: tuple[Group, ...]
     wires: tuple[Wires, ...]
+    learning: tuple[Learning, ...] = ()
 
     @property
     def size(self) -> int:
         """Number of neurons, those outside included."""
         return sum(group.size for group in self.groups)
+
+    @property
+    def delay(self) -> int:
+        """Most steps that a spike is on its way."""
+        return max((w.delay for w in self.wires), default=1)
+
+    @property
+    def random(self) -> bool:
+        """Whether anything depends on random numbers."""
+        return bool(self.learning) or any(g.noise is not None and g.noise.gain.any() for g in self.groups)
 
 
 def circuit_of(program: Program) -> Circuit:
@@ -99,9 +176,15 @@ def circuit_of(program: Program) -> Circuit:
     wires = []
     for target in program.populations:
         blocks = [program.blocks[i] for i in program.blocks_of(target.name)]
-        for source in {s.source: None for block in blocks for s in block.synapses}:
-            parts = [(block, s) for block in blocks for s in block.synapses if s.source == source]
-            wires.append(_merge(parts, number[source], number[target.name]))
+        for source, delay in {(s.source, s.delay): None for block in blocks for s in block.synapses}:
+            parts = [
+                expand(s, block.neurons)
+                for block in blocks
+                for s in block.synapses
+                if (s.source, s.delay) == (source, delay)
+            ]
+            n_source = program.population(source).size
+            wires.append(merge(parts, n_source, ends=(number[source], number[target.name]), delay=delay))
     return Circuit(tuple(_group(program, p) for p in program.populations), tuple(wires))
 
 
@@ -109,40 +192,47 @@ def _group(program: Program, population: Population) -> Group:
     blocks = [program.blocks[i] for i in program.blocks_of(population.name)]
     if not blocks:
         return Group(population.name, population.size, None, shape=population.shape)
+    return join(population.name, blocks, population.size, shape=population.shape)
+
+
+def join(name: str, blocks: list[Block], size: int, *, shape: tuple[int, ...]) -> Group:
+    """Put the compartments of all blocks of a population back into the population's order."""
     columns = {}
-    for name in ("decay_u", "decay_v", "vth", "bias", "refract", "vmin", "vmax"):
-        columns[name] = np.zeros(population.size, np.int32)
+    for field in ("decay_u", "decay_v", "vth", "bias", "refract", "vmin", "vmax"):
+        columns[field] = np.zeros(size, np.int32)
         for block in blocks:
-            columns[name][block.neurons] = getattr(block.compartments, name)
+            columns[field][block.neurons] = getattr(block.compartments, field)
     bounds = columns.pop("vmin"), columns.pop("vmax")
     compartments = Compartments(**columns, vmin=int(bounds[0].min()), vmax=int(bounds[1].max()))
-    return Group(population.name, population.size, compartments, bounds, population.shape)
+    return Group(name, size, compartments, bounds, shape)
 
 
-def _merge(parts: list[tuple[Block, Synapses]], source: int, target: int) -> Wires:
-    """Gather what a source's spikes do in all blocks of a population into one row per source neuron."""
-    n_source = len(parts[0][1].axon)
-    pieces = [_expand(block, synapses) for block, synapses in parts]
-    neuron, index, weight = (np.concatenate(column) for column in zip(*pieces, strict=True))
-    if len(pieces) > 1:
+Entries = tuple[Ints, Ints, Ints]
+"""Synapses one by one: source neuron, target neuron, weight."""
+
+
+def merge(parts: list[Entries], n_source: int, *, ends: tuple[int, int], delay: int = 1) -> Wires:
+    """Gather what a source's spikes do in all parts of a group into one row per source neuron."""
+    neuron, index, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if len(parts) > 1:
         order = np.argsort(neuron, kind="stable")
         neuron, index, weight = neuron[order], index[order], weight[order]
     start = np.concatenate([[0], np.cumsum(np.bincount(neuron, minlength=n_source))]).astype(np.int64)
-    return Wires(source, target, start, index, weight)
+    return Wires(*ends, start, index, weight, delay)
 
 
-def _expand(block: Block, synapses: Synapses) -> tuple[Ints, Ints, Ints]:
-    """List every synapse as (source neuron, target neuron, weight), in the order of the source."""
+def expand(synapses: Synapses, neurons: Ints) -> Entries:
+    """List every synapse into the compartments of a block, in the order of the source."""
     neuron = np.flatnonzero(synapses.axon >= 0).astype(np.int32)
     axon = synapses.axon[neuron]
     row = synapses.first_row[axon] + synapses.atom[neuron]
     length = synapses.row_start[row + 1] - synapses.row_start[row]
     entry = gather(synapses.row_start[row], length)
     index = np.repeat(synapses.base[axon], length) + synapses.index[entry]
-    return np.repeat(neuron, length), block.neurons[index], synapses.weight[entry]
+    return np.repeat(neuron, length), neurons[index], synapses.weight[entry]
 
 
 def gather(start: Longs, length: Longs) -> Longs:
     """Return ``concatenate([arange(s, s + n) for s, n in zip(start, length)])``."""
-    ends = np.cumsum(length)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(start - (ends - length), length)
+    ends = np.cumsum(length, dtype=np.int64)
+    return np.asarray(np.arange(ends[-1] if len(ends) else 0) + np.repeat(start - (ends - length), length))

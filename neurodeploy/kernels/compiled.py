@@ -1,29 +1,25 @@
 """The fast kernel, compiled and spread over threads; equal to `reference` bit for bit.
 
-Samples are independent, so threads take them a handful at a time; the compiled code holds no lock. Machine code is kept
-between processes, in a folder of its own whose name changes with the sources.
+Samples are independent, so threads take them a handful at a time; the compiled code holds no lock.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import os
-import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.kernels.layout import HORIZON, LANES, MEMO, Layout
-from neurodeploy.kernels.state import Bools, Ints, Longs, State, Trace
+from neurodeploy.kernels.build import cores, kernel, spread
+from neurodeploy.kernels.layout import HORIZON, MEMO, Layout
+from neurodeploy.kernels.rows import LANES
+from neurodeploy.kernels.state import Bools, Bytes, Ints, Longs, State, Trace
 
 Floats = npt.NDArray[np.float64]
-SOURCES = ("layout.py", "lanes.py", "loops.py")
+Arrays = tuple[npt.NDArray[Any], ...]
+WATCHED = ("u", "v", "wait", "spiked")
+"""What can be recorded, in the order of the kernel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,21 +42,33 @@ class Batch:
 
     Parameters
     ----------
-    state : ndarray of int32, shape (B, 3 * N)
-    fired : ndarray of uint8, shape (B, N)
+    cells : ndarray of int32, shape (B, 3 * N)
+        Current, membrane and refractory counter by position.
+    fired : ndarray of uint8, shape (B, D, N)
     counts : ndarray of int64, shape (B, N)
         Spikes of the group that is read out.
+    random, traces, marks, learned
+        As in `State`.
     """
 
-    state: Ints
-    fired: npt.NDArray[np.uint8]
+    cells: Ints
+    fired: Bytes
     counts: Longs
+    random: npt.NDArray[np.uint32]
+    traces: Ints
+    marks: Ints
+    learned: Ints
 
     @property
     def membranes(self) -> Ints:
         """Membranes by position, shape (B, N)."""
-        n = self.fired.shape[1]
-        return self.state[:, n : 2 * n]
+        n = self.fired.shape[2]
+        return self.cells[:, n : 2 * n]
+
+    @property
+    def arrays(self) -> Arrays:
+        """All of them, in the kernel's order."""
+        return (self.cells, self.fired, self.counts, self.random, self.traces, self.marks, self.learned)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +80,9 @@ class Figures:
     decisions : ndarray of int16, shape (B, T)
     spikes, synops : ndarray of int64, shape (B, G)
         Spikes of every group, synaptic operations into it.
+    flags : ndarray of int64, shape (B,)
+        What overflowed: 1 the input, 2 the current, 4 current plus bias, 8 spikes lost to a trace, 16 a
+        trace, 32 a weight.
     spiked : ndarray of bool, shape (B, T, n)
         If spikes were kept, otherwise T is 0.
     trace : Trace or None
@@ -81,19 +92,47 @@ class Figures:
     decisions: npt.NDArray[np.int16]
     spikes: Longs
     synops: Longs
+    flags: Longs
     spiked: Bools
     trace: Trace | None
 
 
-def at_rest(layout: Layout, batch: int) -> Batch:
-    """Return samples before their first step."""
-    n = layout.size
+def make_ready(layout: Layout) -> None:
+    """Compile the kernel, or load it, by a run of no samples."""
+    advance(layout, at_rest(layout, 0), steps=1, threads=1)
+
+
+def at_rest(layout: Layout, batch: int, *, seeds: list[int] | None = None) -> Batch:
+    """Return samples before their first step.
+
+    Parameters
+    ----------
+    layout : Layout
+    batch : int
+    seeds : list of int, optional
+        Of each sample's random numbers, where the circuit draws any.
+    """
+    n, axons = layout.size, int(layout.learning[:, 1].sum())
     return Batch(
-        _aligned((batch, 3 * n), np.int32), np.zeros((batch, n), np.uint8), np.zeros((batch, n), np.int64)
+        aligned((batch, 3 * n), np.int32),
+        np.zeros((batch, layout.delay, n), np.uint8),
+        np.zeros((batch, n), np.int64),
+        _twisters(layout, batch, seeds),
+        np.zeros((batch, axons), np.int32),
+        np.zeros((batch, axons), np.int32),
+        np.tile(layout.learned, (batch, 1)),
     )
 
 
-def _aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def _twisters(layout: Layout, batch: int, seeds: list[int] | None) -> npt.NDArray[np.uint32]:
+    """Random states as `numpy.random.RandomState` has them after seeding."""
+    if not layout.random:
+        return np.zeros((batch, 0), np.uint32)
+    states = [np.random.RandomState(seed).get_state() for seed in seeds or range(batch)]
+    return np.array([[*words, at] for _, words, at, *_ in states], np.uint32)
+
+
+def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Zeros that start on a cache line."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + 64, np.uint8)
@@ -103,16 +142,21 @@ def _aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 def snapshot(layout: Layout, batch: Batch, step: int) -> State:
     """Copy the state out, in the circuit's order of neurons."""
-    u, v, wait = (part[:, layout.position] for part in np.split(batch.state, 3, axis=1))
-    return State(step, u, v, wait, batch.fired[:, layout.position] != 0)
+    u, v, wait = (part[:, layout.position] for part in np.split(batch.cells, 3, axis=1))
+    rest = (batch.random.copy(), batch.traces.copy(), batch.marks.copy(), batch.learned.copy())
+    return State(step, u, v, wait, batch.fired[:, :, layout.position], *rest)
 
 
 def restore(layout: Layout, state: State) -> Batch:
     """Make a batch of a state; spikes of the read-out are counted from here."""
     batch = at_rest(layout, len(state.u))
-    for part, values in zip(np.split(batch.state, 3, axis=1), (state.u, state.v, state.wait), strict=True):
+    for part, values in zip(np.split(batch.cells, 3, axis=1), (state.u, state.v, state.wait), strict=True):
         part[:, layout.position] = values
-    batch.fired[:, layout.position] = state.spiked
+    batch.fired[:, :, layout.position] = state.spiked
+    for name in ("random", "traces", "marks", "learned"):
+        kept = getattr(state, name)
+        if kept.size:
+            getattr(batch, name)[:] = kept
     return batch
 
 
@@ -123,8 +167,9 @@ def advance(
     steps: int,
     first: int = 0,
     rates: Floats | None = None,
-    train: Bools | None = None,
+    train: npt.NDArray[Any] | None = None,
     bias: Ints | None = None,
+    errors: Ints | None = None,
     readout: Readout | None = None,
     keep: Literal["figures", "spikes", "all"] = "figures",
     threads: int | None = None,
@@ -141,10 +186,12 @@ def advance(
         Steps done before.
     rates : ndarray of float64, shape (B, n), optional
         Of the first group, if it lies outside; its spikes are those of `numerics.coding.rate_spikes`.
-    train : ndarray of bool, shape (B, T, n), optional
-        Or its spikes themselves.
+    train : ndarray of bool or int, shape (B, T, n), optional
+        Or its spikes themselves, or how many there are.
     bias : ndarray of int32, shape (B, n), optional
         Per-sample bias of the first group, if it lies inside.
+    errors : ndarray of int32, shape (B, E), optional
+        Of all synapses that learn, in these steps.
     readout : Readout, optional
     keep : {"figures", "spikes", "all"}
         Whether to keep the single spikes, or every state, of every step.
@@ -155,159 +202,131 @@ def advance(
     -------
     Figures
     """
-    size, n, g = len(batch.state), layout.size, len(layout.groups)
-    groups = layout.groups
-    here = layout.position[: int(groups[0, 1])]
-    starts, events = _events(train, here, size)
-    read_at = np.zeros(0, np.int64)
-    if readout is not None:
-        read_at = layout.position[layout.span(readout.group)]
-    decisions = np.zeros((size, steps), np.int16)
-    spikes, synops = np.zeros((size, g), np.int64), np.zeros((size, g), np.int64)
-    history = np.zeros((size, steps, 3 * n) if keep == "all" else (size, 0, 0), np.int32)
-    fired = np.zeros((size, steps, n) if keep != "figures" else (size, 0, 0), np.uint8)
-    reading = (0, -1) if readout is None else (readout.by == "spikes", readout.group)
-    tables = (
-        groups, layout.wires, layout.rows, layout.vector_at, layout.vectors, layout.words, layout.sequence,
-        layout.stages,
+    size = len(batch.cells)
+    starts, events = events_of(train, layout.position, (size, steps))
+    given = (
+        _given(rates, (size, 0), np.float64), starts, events, _given(bias, (size, 0), np.int32),
+        _given(errors, (size, int(layout.learning[:, 2].sum()) // 2), np.int32),
+        np.zeros(0, np.int64) if readout is None else layout.position[layout.span(readout.group)],
     )  # fmt: skip
-    run = kernel()
+    watch = watch_all(layout) if keep == "all" else None
+    out = outputs(layout, (size, steps), 0 if watch is None else len(watch), spikes=keep == "spikes")
+    reading = (0, -1) if readout is None else (int(readout.by == "spikes"), readout.group)
+    extra, run = extras(layout, watch), kernel()
+    ahead = starts[:, np.minimum(np.arange(HORIZON, steps + HORIZON, HORIZON), steps)]
+    most = int((ahead - starts[:, :steps:HORIZON]).max(initial=0))
+    if most:  # what is still on its way may hold a neuron many times, too
+        most += int(batch.fired[:, :, : layout.outside].sum(axis=(1, 2), dtype=np.int64).max())
 
     def part(low: int, high: int) -> None:
-        run(
-            tables, workspace(layout, min(steps, HORIZON)), layout.neurons.ravel(), here, np.array([low, high, first, steps, *reading]),
-            batch.state, batch.fired, _given(rates, size, np.float64), starts, events,
-            _given(bias, size, np.int32), read_at, batch.counts, decisions, spikes, synops, history, fired,
-        )  # fmt: skip
+        work = workspace(layout, min(steps, HORIZON), most=most)
+        span = np.array([low, high, first, steps, *reading], np.int64)
+        run(span, tables(layout), extra, work, batch.arrays, given, out)
 
-    _spread(part, size, threads or cores())
-    spiked = fired[:, :, layout.position] != 0 if keep != "figures" else np.zeros((size, 0, 0), bool)
-    trace = _trace(layout, history, spiked, synops) if keep == "all" else None
-    return Figures(decisions, spikes, synops, spiked, trace)
+    spread(part, size, threads or cores())
+    decisions, spikes, synops, flags, fired, seen = out
+    spiked, trace = fired[:, :, layout.position] != 0 if keep == "spikes" else fired != 0, None
+    if keep == "all":
+        u, v, wait, now = np.split(seen, 4, axis=2)
+        spiked = now != 0
+        trace = Trace(u, v, wait, spiked, synops)
+    return Figures(decisions, spikes, synops, flags[:, 0], spiked, trace)
 
 
-def workspace(layout: Layout, horizon: int) -> tuple[npt.NDArray[Any], ...]:
-    """Make what one thread needs besides its samples: sums, lists of spikes, and trains kept for reuse."""
-    n, g = layout.size, len(layout.groups)
-    bias = _aligned((n,), np.int32)
-    bias[:] = layout.neurons[2]
+def tables(layout: Layout) -> Arrays:
+    """Return what the kernel walks for every spike."""
     return (
-        _aligned((n + 4 * LANES,), np.int16),  # vectors of zeros may reach beyond the end
-        _aligned((n,), np.int32),
+        layout.groups, layout.wires, layout.rows, layout.vector_at, layout.vectors, layout.words,
+        layout.learning,
+    )  # fmt: skip
+
+
+def extras(layout: Layout, watch: Longs | None) -> Arrays:
+    """Return the rest of the tables; `watch` has lines (group, what, position, column), sorted by group."""
+    watch = np.zeros((0, 4), np.int64) if watch is None else watch
+    setup = np.array([layout.delay, layout.outside, layout.random], np.int64)
+    ends = np.searchsorted(watch[:, 0], np.arange(len(layout.groups) + 1)).astype(np.int64)
+    lines = np.ascontiguousarray(watch[:, 1:])
+    return (
+        layout.neurons, layout.noise, layout.rates, layout.position, layout.sequence, layout.stages, setup,
+        lines, ends,
+    )  # fmt: skip
+
+
+def watch_all(layout: Layout) -> Longs:
+    """List everything to be recorded: u, v, wait and spikes of all neurons, one after the other."""
+    n = len(layout.position)
+    group = np.repeat(np.arange(len(layout.groups)), layout.groups[:, 1])
+    parts = [np.column_stack([group, np.full(n, k), layout.position, k * n + np.arange(n)]) for k in range(4)]
+    lines = np.concatenate(parts)
+    return np.asarray(lines[np.argsort(lines[:, 0], kind="stable")])
+
+
+def workspace(layout: Layout, horizon: int, *, most: int = 0) -> Arrays:
+    """Make what one thread needs besides its samples: sums, lists of spikes, and trains kept for reuse.
+
+    Parameters
+    ----------
+    horizon : int
+        Steps at a time.
+    most : int
+        Most spikes given from outside in so many steps.
+    """
+    n, columns, g = layout.size, horizon + layout.delay, len(layout.groups)
+    bias = aligned((n,), np.int32)
+    bias[:] = layout.neurons[2 * n : 3 * n]
+    room = layout.groups[:, 0] * columns
+    room[1:] += most
+    return (
+        aligned((n + 4 * LANES,), np.int16),  # vectors of zeros may reach beyond the end
+        aligned((n,), np.int32),
         bias,
-        np.empty(n * (horizon + 1) + LANES, np.int32),
-        layout.groups[:, 0] * (horizon + 1),
-        np.zeros((g, horizon + 1), np.int64),
-        np.zeros((g, horizon + 1), np.int64),
+        np.empty(n * columns + most + LANES, np.int32),
+        room,
+        np.zeros((g, columns), np.int64),
+        np.zeros((g, columns), np.int64),
         np.zeros(g, np.int64),
         np.zeros(g, np.int64),
         np.zeros(g, np.int64),
+        np.zeros(n, np.int32),
         np.zeros(MEMO),
         np.zeros(MEMO, np.int64),
         np.zeros(MEMO, np.uint64),
     )
 
 
-def _given(values: npt.NDArray[Any] | None, size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.zeros((size, 0), dtype) if values is None else np.array(values, dtype, order="C", ndmin=2)
-
-
-def _events(train: Bools | None, here: Longs, size: int) -> tuple[Longs, Ints]:
-    """List given spikes by sample and step, as positions."""
-    if train is None:
-        return np.zeros((size, 0), np.int64), np.zeros(0, np.int32)
-    sample, step, neuron = np.nonzero(train)
-    steps = train.shape[1]
-    ends = np.cumsum(np.bincount(sample * steps + step, minlength=size * steps)).reshape(size, steps)
-    before = np.concatenate([[0], ends[:-1, -1]]) if size else np.zeros(0, np.int64)
-    return np.column_stack([before, ends]).astype(np.int64), here[neuron].astype(np.int32)
-
-
-def _trace(layout: Layout, history: Ints, spiked: Bools, synops: Longs) -> Trace:
-    u, v, wait = (part[:, :, layout.position] for part in np.split(history, 3, axis=2))
-    return Trace(u, v, wait, spiked, synops)
-
-
-def cores() -> int:
-    """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _spread(part: Callable[[int, int], None], size: int, threads: int) -> None:
-    """Share samples among threads, in portions small enough to even out."""
-    if threads == 1 or size == 1:
-        part(0, size)
-        return
-    portion = max(1, min(64, size // (4 * threads)))
-    cuts = range(0, size, portion)
-    list(_pool(threads).map(lambda low: part(low, min(low + portion, size)), cuts))
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="neurodeploy")
-
-
-@functools.cache
-def kernel() -> Callable[..., None]:
-    """Compile the kernel, or take it from the last time."""
-    import numba
-
-    before = numba.config.CACHE_DIR
-    folder = cache_folder(numba.__version__)
-    numba.config.CACHE_DIR = str(folder)  # numba decides where to look when a function is wrapped
-    try:
-        return _compile(numba)
-    finally:
-        numba.config.CACHE_DIR = before
-
-
-def _compile(numba: Any) -> Callable[..., None]:
-    from neurodeploy.kernels import loops
-
-    i16, i32, i64, u8, f8 = numba.int16, numba.int32, numba.int64, numba.uint8, numba.float64
-    tables = numba.types.Tuple(
-        (i64[:, ::1], i64[:, ::1], i32[:, ::1], i32[::1], numba.int8[::1], i32[::1], i64[::1], i64[:, ::1])
+def outputs(layout: Layout, shape: tuple[int, int], watched: int, *, spikes: bool) -> Arrays:
+    """Make room for what a run of (B, T) samples and steps gives."""
+    (size, steps), g = shape, len(layout.groups)
+    return (
+        np.zeros((size, steps), np.int16),
+        np.zeros((size, g), np.int64),
+        np.zeros((size, g), np.int64),
+        np.zeros((size, 1), np.int64),
+        np.zeros((size, steps if spikes else 0, layout.size), np.uint8),
+        np.zeros((size, steps, watched), np.int32),
     )
-    work = numba.types.Tuple((
-        i16[::1], i32[::1], i32[::1], i32[::1], i64[::1], i64[:, ::1], i64[:, ::1], i64[::1], i64[::1], i64[::1],
-        f8[::1], i64[::1], numba.uint64[::1],
-    ))  # fmt: skip
-    signature = numba.void(
-        tables, work, i32[::1], i64[::1], i64[::1], i32[:, ::1], u8[:, ::1], f8[:, ::1], i64[:, ::1], i32[::1],
-        i32[:, ::1], i64[::1], i64[:, ::1], i16[:, ::1], i64[:, ::1], i64[:, ::1], i32[:, :, ::1], u8[:, :, ::1],
-    )  # fmt: skip
-    compiled: Callable[..., None] = numba.njit(signature, nogil=True, cache=True, _nrt=False)(
-        loops.run_samples
-    )
-    return compiled
 
 
-def cache_folder(version: str) -> Path:
-    """Find a folder for machine code that can be written, and whose name changes with what it is made from.
+def _given(values: npt.NDArray[Any] | None, shape: tuple[int, int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.zeros(shape, dtype) if values is None else np.array(values, dtype, order="C", ndmin=2)
 
-    Parameters
-    ----------
-    version : str
-        Of the compiler.
+
+def events_of(train: npt.NDArray[Any] | None, place: Longs, shape: tuple[int, int]) -> tuple[Longs, Ints]:
+    """List given spikes by sample and step, as positions.
 
     Returns
     -------
-    Path
-        In ``NEURODEPLOY_CACHE``, the user's cache folder, or the temporary one, the first that can be written.
+    starts : ndarray of int64, shape (B, T + 1)
+    events : ndarray of int32
     """
-    sources = b"".join((Path(__file__).parent / name).read_bytes() for name in (*SOURCES, "compiled.py"))
-    name = hashlib.sha256(version.encode() + sources).hexdigest()[:16]
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    places = (os.environ.get("NEURODEPLOY_CACHE"), str(Path(home) / "neurodeploy"), tempfile.gettempdir())
-    for place in filter(None, places):
-        folder = Path(place) / f"kernel-{name}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
-            continue
-    return Path(tempfile.mkdtemp(prefix="neurodeploy-"))
+    size, steps = shape
+    if train is None:
+        return np.zeros((size, steps + 1), np.int64), np.zeros(0, np.int32)
+    sample, step, neuron = np.nonzero(train)
+    many = train[sample, step, neuron].astype(np.int64)
+    sample, step, neuron = (np.repeat(column, many) for column in (sample, step, neuron))
+    count = np.bincount(sample * steps + step, minlength=size * steps)
+    ends = np.cumsum(count).reshape(size, steps)
+    starts = np.column_stack([ends[:, 0] - count.reshape(size, steps)[:, 0], ends])
+    return starts.astype(np.int64), place[neuron].astype(np.int32)

@@ -1,18 +1,39 @@
 """Vector steps the compiler is not left to find: `LANES` neurons at a time, written in LLVM's own vectors.
 
-LLVM lowers them to whatever registers the machine has (AVX-512, AVX2, SSE, NEON). Import needs Numba, so only the compiled
-kernel imports this.
+LLVM lowers them to whatever registers the machine has (AVX-512, AVX2, SSE, NEON). Importing this module needs
+Numba, so only the compiled kernel does.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from neurodeploy.kernels.rows import LANES
 
-from neurodeploy.kernels.layout import LANES
+numba: Any = importlib.import_module(
+    "numba"
+)  # its stubs know neither intrinsics nor what compiled code takes
+ir: Any = importlib.import_module("llvmlite.ir")
+cgutils: Any = importlib.import_module("numba.core.cgutils")
+intrinsic: Any = importlib.import_module("numba.extending").intrinsic
+types: Any = numba.types
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def jit(function: F) -> F:
+    """Compile a function into the functions that call it, without reference counts."""
+    compiled: F = numba.njit(nogil=True, inline="always", _nrt=False)(function)
+    return compiled
+
+
+def jit_apart(function: F) -> F:
+    """Compile a function that stays one, for what is rare or called from several places."""
+    compiled: F = numba.njit(nogil=True, _nrt=False)(function)
+    return compiled
+
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
@@ -46,6 +67,17 @@ class Vector:
 
     def __neg__(self) -> Vector:
         return Vector(self.builder, self.builder.neg(self.value))
+
+    def __or__(self, other: Vector) -> Vector:
+        return Vector(self.builder, self.builder.or_(self.value, other.value))
+
+    def differs(self, other: Vector) -> Vector:
+        """Mask of the lanes that are not equal."""
+        return Vector(self.builder, self.builder.icmp_signed("!=", self.value, other.value))
+
+    def bits(self) -> Any:
+        """Return this mask as a 64-bit number."""
+        return self.builder.zext(self.builder.bitcast(self.value, ir.IntType(LANES)), I64)
 
     def __lt__(self, other: Vector | int) -> Vector:
         return Vector(self.builder, self.builder.icmp_signed("<", self.value, self._lift(other)))
@@ -159,8 +191,8 @@ def make_add_windows(count: int) -> Any:
 def make_add_rows(count: int) -> Any:
     """Make ``add_rows(acc, at, weights, origin, stride, spikes, first, n)`` for `count` vectors side by side.
 
-    It adds the 8-bit weights from ``origin + stride * spikes[i]`` on, for the `n` spikes from `first` on. The sums stay in
-    registers meanwhile.
+    It adds the 8-bit weights from ``origin + stride * spikes[i]`` on, for the `n` spikes from `first` on. The
+    sums stay in registers meanwhile.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -179,8 +211,17 @@ def make_add_rows(count: int) -> Any:
             memory.store(Vector(builder, builder.load(total)), 0, _plus(builder, at, k * LANES), I16)
         return context.get_dummy_value()
 
-    def add_rows(typing: Any, acc: Any, at: Any, weights: Any, origin: Any, stride: Any, spikes: Any, first: Any,
-                 n: Any) -> Any:  # fmt: skip
+    def add_rows(
+        typing: Any,
+        acc: Any,
+        at: Any,
+        weights: Any,
+        origin: Any,
+        stride: Any,
+        spikes: Any,
+        first: Any,
+        n: Any,
+    ) -> Any:
         long = types.int64
         return types.void(acc, long, weights, long, long, spikes, long, long), codegen
 
@@ -214,11 +255,12 @@ add_rows4 = make_add_rows(4)
 
 
 def make_integrate(*, wide: bool) -> Any:
-    """Make ``integrate(acc, q, state, bias, at, n, shift, keep, threshold, lower, upper)`` for `LANES` neurons.
+    """Make ``integrate(acc, q, state, bias, at, n, shift, keep, threshold, lower, upper)``.
 
     It takes what was accumulated at position ``at``, steps compartments of one kind, which keep all of v and
-    of u only ``keep`` (0 or 1) of 4096, and returns their spikes as a 32-bit mask. ``state`` holds u and v, ``n``
-    apart. Equals `numerics.neurons.compartment_step` where no sum can wrap.
+    of u only ``keep`` (0 or 1) of 4096, and returns their spikes as a mask. ``state`` holds u and v, ``n``
+    apart. Equals `numerics.neurons.compartment_step` where neither u nor u plus bias can wrap. Bit 32 of the
+    result tells that the input did.
 
     Parameters
     ----------
@@ -230,24 +272,37 @@ def make_integrate(*, wide: bool) -> Any:
         memory = Memory(context, builder, signature, args)
         at, n, shift, keep, threshold, lower, upper = args[4:]
         there = builder.add(at, n)
-        q = memory.take(0, 1, at, shift, wide=wide)
+        given = memory.take(0, 1, at, shift, wide=wide)
+        q = wrap(given, 21)
         u = memory.load(2, at)
         kept = ((u < 0).where(-u, u) >> 12) & memory.splat(builder.neg(keep))
-        u = (u < 0).where(-kept, kept) + wrap(q, 21)
+        u = (u < 0).where(-kept, kept) + q
         v = memory.load(2, there) + u + memory.load(3, at)
         v = clip(v, memory.splat(lower), memory.splat(upper))
         fired = v > memory.splat(threshold)
         memory.store(u, 2, at)
         memory.store(fired.where(0, v), 2, there)
-        return builder.bitcast(fired.value, I32)
+        return _flagged(builder, fired, given.differs(q))
 
-    def integrate(typing: Any, acc: Any, q: Any, state: Any, bias: Any, at: Any, n: Any, shift: Any, keep: Any,
-                  threshold: Any, lower: Any, upper: Any) -> Any:  # fmt: skip
+    def integrate(
+        typing: Any, acc: Any, q: Any, state: Any, bias: Any, at: Any, n: Any, shift: Any, keep: Any,
+        threshold: Any, lower: Any, upper: Any,
+    ) -> Any:  # fmt: skip
         long, number = types.int64, types.int32
         arguments = (acc, q, state, bias, long, long, number, number, number, number, number)
-        return types.uint32(*arguments), codegen
+        return types.uint64(*arguments), codegen
 
     return intrinsic(integrate)
+
+
+def _flagged(builder: Any, fired: Vector, *wraps: Vector) -> Any:
+    """Put a mask of spikes into the lower half of a number, above it whether any lane of each mask is."""
+    result = fired.bits()
+    for i, mask in enumerate(wraps):
+        any_lane = builder.icmp_unsigned("!=", mask.bits(), ir.Constant(I64, 0))
+        flag = builder.shl(builder.zext(any_lane, I64), ir.Constant(I64, 32 + i))
+        result = builder.or_(result, flag)
+    return result
 
 
 def _step(
@@ -256,7 +311,8 @@ def _step(
     """``step(acc, q, state, bias, neurons, at, n, shift)``: step any compartments, as `integrate` does.
 
     ``neurons`` holds the rows of `Layout.neurons`, ``state`` u, v and wait, ``n`` apart. Equals
-    `numerics.neurons.compartment_step`.
+    `numerics.neurons.compartment_step`. Bits 32 to 34 of the result tell that the input, u, or u plus bias
+    wrapped.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -265,17 +321,21 @@ def _step(
         places = [builder.add(at, builder.mul(n, ir.Constant(I64, row))) for row in range(7)]
         keep_u, keep_v, _, threshold, refract, lower, upper = (memory.load(4, place) for place in places)
         u, v, wait = (memory.load(2, place) for place in places[:3])
-        q = memory.take(0, 1, at, shift, wide=True)
-        u = wrap(decay(u, keep_u) + wrap(q, 21), 23)
-        v = clip(decay(v, keep_v) + wrap(u + memory.load(3, at), 23), lower, upper)
+        given = memory.take(0, 1, at, shift, wide=True)
+        q = wrap(given, 21)
+        current = decay(u, keep_u) + q
+        u = wrap(current, 23)
+        drive = u + memory.load(3, at)
+        wrapped = wrap(drive, 23)
+        v = clip(decay(v, keep_v) + wrapped, lower, upper)
         v = (wait > 0).where(0, v)
         fired = v > threshold
         wait = fired.where(refract, wait) - 1
         for values, place in zip((u, fired.where(0, v), (wait < 0).where(0, wait)), places, strict=False):
             memory.store(values, 2, place)
-        return builder.bitcast(fired.value, I32)
+        return _flagged(builder, fired, given.differs(q), current.differs(u), drive.differs(wrapped))
 
-    return types.uint32(acc, q, state, bias, neurons, types.int64, types.int64, types.int32), codegen
+    return types.uint64(acc, q, state, bias, neurons, types.int64, types.int64, types.int32), codegen
 
 
 integrate = make_integrate(wide=False)
@@ -284,20 +344,18 @@ step = intrinsic(_step)
 
 
 def _list_spikes(typing: Any, spikes: Any, count: Any, at: Any, mask: Any) -> Any:
-    """``list_spikes(spikes, count, at, mask)``: write ``at + i`` for every bit i of the mask; return the new count.
+    """``list_spikes(spikes, count, at, mask)``: write ``at + i`` for every bit i of the mask.
 
-    It may write up to `LANES` entries past the last one.
+    Begins with entry `count`, returns the new count. May write up to `LANES` entries past the last one.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         memory = Memory(context, builder, signature, args)
         _, count, at, mask = args
         vector, bits = ir.VectorType(I32, HALF), ir.VectorType(I1, HALF)
-        compress = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(vector, [vector, bits, vector]),
-            f"llvm.experimental.vector.compress.v{HALF}i32",
-        )
+        form = ir.FunctionType(vector, [vector, bits, vector])
+        name = f"llvm.experimental.vector.compress.v{HALF}i32"
+        compress = cgutils.get_or_insert_function(builder.module, form, name)
         for half in range(LANES // HALF):
             part = builder.trunc(builder.lshr(mask, ir.Constant(I32, half * HALF)), ir.IntType(HALF))
             start = builder.add(builder.trunc(at, I32), ir.Constant(I32, half * HALF))

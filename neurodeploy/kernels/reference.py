@@ -54,16 +54,17 @@ def run(
     """
     where = spans(program)
     total = sum(p.size for p in program.populations)
-    state = state or State.rest(batch, total)
-    u, v, wait, spiked = state.u.copy(), state.v.copy(), state.wait.copy(), state.spiked.copy()
+    state = state or State.rest(batch, total, delay=longest_delay(program))
+    u, v, wait = state.u.copy(), state.v.copy(), state.wait.copy()
+    past = list(state.spiked.swapaxes(0, 1) > 0)
     synops = np.zeros((batch, len(program.populations)), np.int64)
     names = [p.name for p in program.populations]
     history = []
     for t in range(steps):
-        arrived, spiked = spiked, np.zeros_like(spiked)
+        spiked = np.zeros((batch, total), bool)
         for block in program.blocks:
             here = where[block.population].start + block.neurons
-            q, operations = accumulate(block, arrived, where)
+            q, operations = accumulate(block, past, where)
             synops[:, names.index(block.population)] += operations
             compartments = block.compartments
             if bias is not None and block.population == names[0]:
@@ -73,28 +74,37 @@ def run(
             )
         if train is not None:
             spiked[:, where[names[0]]] = train[:, t]
+        past = [*past[1:], spiked]
         history.append((u.copy(), v.copy(), wait.copy(), spiked))
-    stacked = [np.stack(column, axis=1) for column in zip(*history, strict=True)]
-    return Trace(*stacked, synops), State(state.step + steps, u, v, wait, spiked)
+    u_, v_, wait_, spiked_ = (np.stack(column, axis=1) for column in zip(*history, strict=True))
+    arriving = np.stack(past, axis=1).astype(np.uint8)
+    end = dataclasses.replace(state, step=state.step + steps, u=u, v=v, wait=wait, spiked=arriving)
+    return Trace(u_, v_, wait_, spiked_, synops), end
 
 
-def accumulate(block: Block, arrived: Bools, where: dict[str, slice]) -> tuple[Ints, Longs]:
+def longest_delay(program: Program) -> int:
+    """Most steps that a spike is on its way."""
+    return max((s.delay for block in program.blocks for s in block.synapses), default=1)
+
+
+def accumulate(block: Block, past: list[Bools], where: dict[str, slice]) -> tuple[Ints, Longs]:
     """Add up the weights of all spikes that arrive at a block, and count them.
 
     Parameters
     ----------
-    arrived : ndarray of bool, shape (B, N)
-        Spikes of the step before.
+    past : list of ndarray of bool, shape (B, N)
+        Spikes of the steps before, the newest last.
 
     Returns
     -------
     q : ndarray of int32, shape (B, n)
     operations : ndarray of int64, shape (B,)
     """
-    q = np.zeros((len(arrived), len(block.neurons)), np.int32)
-    operations = np.zeros(len(arrived), np.int64)
+    q = np.zeros((len(past[0]), len(block.neurons)), np.int32)
+    operations = np.zeros(len(q), np.int64)
     for synapses in block.synapses:
-        for sample, neuron in np.argwhere(arrived[:, where[synapses.source]]):
+        arrived = past[-synapses.delay][:, where[synapses.source]]
+        for sample, neuron in np.argwhere(arrived):
             axon = synapses.axon[neuron]
             if axon < 0:
                 continue

@@ -10,35 +10,46 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class State:
     """All that a run of B samples needs to go on later.
 
-    N counts the neurons of all populations, the host's among them, one population after the other.
+    N counts the neurons of all groups, those outside the chip among them, one group after the other.
 
     Parameters
     ----------
     step : int
         Steps done so far.
     u, v, wait : ndarray of int32, shape (B, N)
-        Current, membrane, refractory counter; zero for host neurons.
-    spiked : ndarray of bool, shape (B, N)
-        Spikes of the last step, which arrive in the next one.
+        Current, membrane, refractory counter; zero outside the chip.
+    spiked : ndarray of uint8, shape (B, D, N)
+        How often each neuron spiked in the last D steps, the newest last; D is the longest delay.
+    random : ndarray of uint32, shape (B, 625)
+        Words of the Mersenne Twister and the position in them, where the circuit draws any.
+    traces, marks, learned : ndarray of int32, shape (B, ...)
+        Traces, spikes not yet in them, and weights of synapses that learn.
     """
 
     step: int
     u: Ints
     v: Ints
     wait: Ints
-    spiked: Bools
+    spiked: Bytes
+    random: npt.NDArray[np.uint32]
+    traces: Ints
+    marks: Ints
+    learned: Ints
 
     @classmethod
-    def rest(cls, batch: int, neurons: int) -> State:
-        """Return the state before the first step."""
-        zeros = np.zeros((batch, neurons), np.int32)
-        return cls(0, zeros, zeros.copy(), zeros.copy(), np.zeros((batch, neurons), bool))
+    def rest(cls, batch: int, neurons: int, *, delay: int = 1) -> State:
+        """Return the state before the first step of a circuit without noise and learning."""
+        u, v, wait = np.zeros((3, batch, neurons), np.int32)
+        none = np.zeros((batch, 0), np.int32)
+        spiked = np.zeros((batch, delay, neurons), np.uint8)
+        return cls(0, u, v, wait, spiked, none.astype(np.uint32), none, none, none)
 
 
 @dataclass(frozen=True, eq=False)

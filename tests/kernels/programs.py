@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from neurodeploy.ir import ops
@@ -96,7 +98,9 @@ def synapses(
         index = rng.integers(0, n, start[-1])  # duplicates add up
     as32 = [np.asarray(a, np.int32) for a in (axon, atom, first_row, base)]
     weight = WEIGHTS[weights](rng, len(index)).astype(np.int32)
-    return Synapses(source, *as32, np.asarray(start, np.int64), np.asarray(index, np.int32), weight)
+    delay = int(rng.integers(2, 5)) if rng.random() < 0.2 else 1
+    entries = np.asarray(start, np.int64), np.asarray(index, np.int32), weight
+    return Synapses(source, *as32, *entries, delay=delay)
 
 
 def program(seed: int, *, host: bool = True) -> Program:
@@ -106,8 +110,8 @@ def program(seed: int, *, host: bool = True) -> Program:
               for _ in range(rng.integers(2, 5))]  # fmt: skip
     neuron = ops.IF(r=np.array(1000.0), v_threshold=np.array(1.0))
     populations = [
-        Population(f"p{i}", f"p{i}", tuple(int(s) for s in shape), membrane(neuron, 1e-3), np.zeros(int(np.prod(shape))),
-                   on_chip=i > 0 or not host)
+        Population(f"p{i}", f"p{i}", tuple(int(s) for s in shape), membrane(neuron, 1e-3),
+                   np.zeros(int(np.prod(shape))), on_chip=i > 0 or not host)
         for i, shape in enumerate(shapes)
     ]  # fmt: skip
     blocks: list[Block] = []
@@ -148,4 +152,4 @@ def chain(names: list[str], shape: tuple[int, ...], neuron: ops.IF) -> Graph:
         Node("output", ops.Output(shape)),
     ]
     order = [n.name for n in nodes]
-    return Graph(tuple(nodes), tuple(zip(order, order[1:], strict=False)))
+    return Graph(tuple(nodes), tuple(pairwise(order)))

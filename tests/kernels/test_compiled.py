@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from neurodeploy.kernels import compiled, reference
 from neurodeploy.kernels.circuit import circuit_of
-from neurodeploy.kernels.layout import DENSE, PACKED, WIDE, WINDOWS, lay_out
+from neurodeploy.kernels.layout import lay_out
+from neurodeploy.kernels.rows import DENSE, PACKED, WIDE, WINDOWS
 from neurodeploy.kernels.state import State, Trace
 from neurodeploy.numerics.coding import rate_spikes
 from tests.kernels import programs
@@ -107,7 +108,7 @@ def test_the_random_programs_reach_every_form_of_rows_and_overflow():
         program = programs.program(seed)
         kinds |= set(lay_out(circuit_of(program)).wires[:, 2].tolist())
         trace, _ = fast(program, **inputs(program, seed))
-        wrapped |= bool((np.abs(trace.u).max() > 2**22))
+        wrapped |= bool(np.abs(trace.u).max() > 2**22)
     assert kinds == {DENSE, WINDOWS, PACKED, WIDE}
     assert wrapped
 
@@ -151,3 +152,24 @@ def test_the_state_at_rest_is_zero():
     rest = State.rest(2, 5)
     assert rest.step == 0
     assert not any(a.any() for a in (rest.u, rest.v, rest.wait, rest.spiked))
+
+
+def test_a_run_of_no_samples_compiles_what_every_run_needs():
+    from neurodeploy.kernels.build import kernel
+
+    for seed in (0, 1):
+        program = programs.program(seed, host=bool(seed))
+        compiled.make_ready(lay_out(circuit_of(program)))
+        fast(program, **inputs(program, seed))
+    assert len(kernel().signatures) == 1
+
+
+def test_machine_code_is_kept_where_it_can_be_written(tmp_path, monkeypatch):
+    from neurodeploy.kernels.build import cache_folder
+
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("NEURODEPLOY_CACHE", str(blocked / "below"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder("1").parent == tmp_path / "neurodeploy"
+    assert cache_folder("1") != cache_folder("2")

@@ -1,0 +1,88 @@
+"""Compiling the kernel once, and spreading its calls over threads.
+
+Machine code is kept between processes, in a folder of its own whose name changes with the sources; Numba
+alone would miss a change in any file but the outermost function's, and could not write beside an installed
+package.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+SOURCES = ("rows.py", "layout.py", "lanes.py", "deliver.py", "chance.py", "loops.py", "build.py")
+PORTION = 64
+"""Most samples a thread takes at a time."""
+
+
+@functools.cache
+def kernel() -> Callable[..., None]:
+    """Wrap the kernel; it is compiled at its first call, or taken from the last time."""
+    numba: Any = importlib.import_module("numba")
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder(numba.__version__))  # read when a function is wrapped
+    try:
+        from neurodeploy.kernels.loops import run_samples
+
+        run: Callable[..., None] = numba.njit(nogil=True, cache=True, _nrt=False)(run_samples)
+        return run
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def cache_folder(version: str) -> Path:
+    """Find a folder for machine code that can be written, and whose name changes with what it is made from.
+
+    Parameters
+    ----------
+    version : str
+        Of the compiler.
+
+    Returns
+    -------
+    Path
+        In ``NEURODEPLOY_CACHE``, the user's cache folder, or the temporary one: the first that can be
+        written.
+    """
+    sources = b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES)
+    name = hashlib.sha256(version.encode() + sources).hexdigest()[:16]
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    places = (os.environ.get("NEURODEPLOY_CACHE"), str(Path(home) / "neurodeploy"), tempfile.gettempdir())
+    for place in filter(None, places):
+        folder = Path(place) / f"kernel-{name}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    return Path(tempfile.mkdtemp(prefix="neurodeploy-"))
+
+
+def cores() -> int:
+    """Count the cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def spread(part: Callable[[int, int], None], size: int, threads: int) -> None:
+    """Share samples among threads, in portions small enough to even out."""
+    if threads == 1 or size == 1:
+        part(0, size)
+        return
+    portion = max(1, min(PORTION, size // (4 * threads)))
+    cuts = range(0, size, portion)
+    list(_pool(threads).map(lambda low: part(low, min(low + portion, size)), cuts))
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="neurodeploy")
