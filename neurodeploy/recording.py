@@ -30,6 +30,9 @@ class Recording:
         Synaptic operations into every population, per sample (spikes times the synapses each one reaches).
     raster : mapping of str to ndarray of int32, shape (K, 2)
         (step, neuron) of the spikes of the run's first sample.
+    overflows : mapping of str to ndarray of bool, shape (B,)
+        Whether an accumulator wrapped in any step, by register (input, current, drive); from backends that
+        compute in the chip's integers.
     backend, target : str
     steps : int
     dt : float
@@ -44,6 +47,7 @@ class Recording:
     spikes: Mapping[str, Longs] = field(default_factory=dict)
     synops: Mapping[str, Longs] = field(default_factory=dict)
     raster: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    overflows: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
     backend: str = ""
     target: str = ""
     steps: int = 1
@@ -52,7 +56,7 @@ class Recording:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("spikes", "synops", "raster"):
+        for name in ("spikes", "synops", "raster", "overflows"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __len__(self) -> int:
@@ -92,5 +96,6 @@ def concatenate(parts: Sequence[Recording]) -> Recording:
         decisions=np.concatenate([p.decisions for p in parts]),
         spikes={k: np.concatenate([p.spikes[k] for p in parts]) for k in first.spikes},
         synops={k: np.concatenate([p.synops[k] for p in parts]) for k in first.synops},
+        overflows={k: np.concatenate([p.overflows[k] for p in parts]) for k in first.overflows},
         seconds=sum(p.seconds for p in parts),
     )

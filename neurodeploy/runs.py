@@ -29,6 +29,8 @@ Progress = Callable[[int, int], None]
 
 SAVE_EVERY = 10.0
 """Seconds between two writes of the partial recording; a killed run loses no more than this."""
+GROUPS = ("spikes", "synops", "raster", "overflows")
+"""Fields of a recording that hold one array per name."""
 _FORMAT = "neurodeploy partial recording 1"
 _SCALARS = ("backend", "target", "steps", "dt", "seed", "seconds")
 
@@ -130,7 +132,7 @@ def save_partial(path: str | os.PathLike[str], key: str, recording: Recording) -
     """Write what is done so far, beside the old file and then in its place."""
     scalars = {name: getattr(recording, name) for name in _SCALARS}
     arrays: dict[str, npt.NDArray[Any]] = {"outputs": recording.outputs, "decisions": recording.decisions}
-    for group in ("spikes", "synops", "raster"):
+    for group in GROUPS:
         arrays |= {f"{group}/{name}": value for name, value in getattr(recording, group).items()}
     head = np.array(json.dumps({"format": _FORMAT, "key": key, **scalars}))
 
@@ -162,7 +164,7 @@ def load_partial(path: str | os.PathLike[str], key: str) -> Recording:
         raise DataError(
             f"'{path}' is left from another run (model, data or options differ); run without --resume"
         )
-    groups: dict[str, Any] = {"spikes": {}, "synops": {}, "raster": {}}
+    groups: dict[str, Any] = {group: {} for group in GROUPS}
     for name, value in arrays.items():
         group, _, population = name.partition("/")
         if population:

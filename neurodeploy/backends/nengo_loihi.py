@@ -6,6 +6,7 @@ with an emulator at rest, so results do not depend on how samples are cut into c
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
+OVERFLOWS = {"input": "Overflow in q0", "current": "Overflow in current", "drive": "Overflow in u2"}
+"""What nengo-loihi says where an accumulator wraps, by register."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -36,13 +40,13 @@ class Trace:
         Of all compartments, in the order of the blocks.
     read_out : ndarray, shape (T, classes)
         The model's probe: spikes or membranes of the output population.
-    overflows : mapping of str to int
-        Steps in which an accumulator wrapped, by nengo-loihi's message.
+    complaints : Counter of str
+        Messages of nengo-loihi, and in how many steps each came up.
     """
 
     spiked: Bools
     read_out: npt.NDArray[Any]
-    overflows: Counter[str]
+    complaints: Counter[str]
 
 
 def open_session(program: Program, *, steps: int, seed: int, input_coding: str, raster: bool) -> Session:
@@ -79,7 +83,7 @@ def open_session(program: Program, *, steps: int, seed: int, input_coding: str, 
                 traces.append(trace(model, steps))
         trains |= by_population(program, traces)
         seconds = time.perf_counter() - start
-        return record(
+        recording = record(
             program.graph,
             trains,
             fan_out=reach,
@@ -88,20 +92,24 @@ def open_session(program: Program, *, steps: int, seed: int, input_coding: str, 
             seconds=seconds,
             raster=raster,
         )
+        overflows = {
+            name: np.array([text in t.complaints for t in traces]) for name, text in OVERFLOWS.items()
+        }
+        return dataclasses.replace(recording, overflows=overflows, target=program.target.id)
 
     return run
 
 
 def trace(model: Any, steps: int) -> Trace:
     """Run the sample that was put into a model, from rest."""
-    overflows: Counter[str] = Counter()
+    complaints: Counter[str] = Counter()
     with run_on_host.open_emulator(model) as emulator:
-        emulator.compartment.error = lambda message: overflows.update([message])
+        emulator.compartment.error = lambda message: complaints.update([message])
         spiked = np.empty((steps, emulator.block_info.n_compartments), bool)
         for t in range(steps):
             emulator.step()
             spiked[t] = emulator.compartment.spiked
-        return Trace(spiked, emulator.collect_probe_output(model.probes[0]), overflows)
+        return Trace(spiked, emulator.collect_probe_output(model.probes[0]), complaints)
 
 
 def by_population(program: Program, traces: list[Trace]) -> dict[str, npt.NDArray[Any]]:

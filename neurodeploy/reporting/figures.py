@@ -97,6 +97,7 @@ def run_figures(
         "samples_per_second": len(r) / r.seconds if r.seconds > 0 else None,
         "spikes_per_sample": r.spikes_per_sample,
         "synops_per_sample": r.synops_per_sample,
+        "overflowed_samples": {name: int(hit.sum()) for name, hit in r.overflows.items()},
         "card": run_card(model, r, facts or {}),
         "accuracy_over_steps": None if over_steps is None else [round(float(a), 6) for a in over_steps],
         "predictions": None if known else r.predictions.tolist(),

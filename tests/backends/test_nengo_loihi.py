@@ -1,5 +1,6 @@
 """Our blocks in nengo-loihi's structures: accepted by its checks, run to the spikes of our oracle."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,19 @@ def test_synaptic_operations_equal_the_oracle(rng, samples):
     for i, population in enumerate(program.populations[1:], start=1):
         assert (recording.synops[population.name] == expected[:, i]).all()
     assert recording.synops["out"].min() > 0
+
+
+def test_an_accumulator_that_wraps_is_told_by_sample_and_register(rng, samples):
+    program = by_hand(rng)
+    strong = [dataclasses.replace(b, synapses=tuple(map(amplified, b.synapses))) for b in program.blocks]
+    session = open_session(dataclasses.replace(program, blocks=tuple(strong)))
+    samples[1] = 0
+    assert session(samples, 0).overflows["input"].tolist() == [True, False, True]
+    assert not any(hit.any() for hit in open_session(program)(samples, 0).overflows.values())
+
+
+def amplified(s):
+    return dataclasses.replace(s, weight=s.weight * 100) if s.source == "encoder" else s
 
 
 def test_a_coding_the_program_was_not_compiled_for_is_refused(rng):
