@@ -25,6 +25,9 @@ from neurodeploy.recording import Recording
 
 Floats = npt.NDArray[np.float64]
 
+OVERFLOWS = {"input": 1, "current": 2, "drive": 4}
+"""Flags of the kernel by the register that wrapped."""
+
 
 class Entering(TypedDict, total=False):
     """What enters the first population, in one of three forms."""
@@ -137,6 +140,7 @@ def _record(
         decisions=figures.decisions,
         spikes={program.populations[i].name: figures.spikes[:, i] for i in spiking},
         synops={program.populations[i].name: figures.synops[:, i] for i in fed},
+        overflows={name: figures.flags & bit != 0 for name, bit in OVERFLOWS.items()},
         backend="loihi-emulator",
         target=program.target.id,
         dt=program.graph.dt,
