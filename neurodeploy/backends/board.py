@@ -62,10 +62,17 @@ def image_of(program: Program) -> run_on_host.Image:
     Raises
     ------
     OptionError
-        If the program has not been placed.
+        If the program has not been placed, or has delays, which nengo-loihi's structures cannot hold.
     """
     if not program.blocks or len(program.cores) != len(program.blocks):
         raise OptionError(f"'{program.graph.name}' has no cores yet; compile it first")
+    late = [(b.name, s) for b in program.blocks for s in b.synapses if s.delay != 1]
+    if late:
+        name, s = late[0]
+        raise OptionError(
+            f"'{name}' receives spikes of '{s.source}' after {s.delay} steps; nengo-loihi has no delays, "
+            "backend loihi-emulator does"
+        )
     graph, out = program.graph, program.output
     node = graph[out.name]
     return {

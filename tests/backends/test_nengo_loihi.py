@@ -105,6 +105,14 @@ def test_a_coding_the_program_was_not_compiled_for_is_refused(rng):
         open_session(by_hand(rng), "bias")
 
 
+def test_delays_are_refused_by_block(rng):
+    program = by_hand(rng)
+    first = program.blocks[0]
+    slow = dataclasses.replace(first, synapses=(dataclasses.replace(first.synapses[0], delay=3),))
+    with pytest.raises(OptionError, match=r"'fc0\.relu\[0\]' receives spikes of 'encoder' after 3 steps"):
+        open_session(dataclasses.replace(program, blocks=(slow, *program.blocks[1:])))
+
+
 def test_nengo_loihis_own_checks_accept_the_blocks(rng):
     program = by_hand(rng)
     model = board_model(program)
