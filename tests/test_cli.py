@@ -63,6 +63,12 @@ def test_backend_rate_takes_the_trained_model_itself(folder):
     assert figures["steps"] == 1
 
 
+def test_a_run_ten_times_as_long_as_the_conversion_keeps_the_accuracy(folder):
+    short, long = (run(folder, "--limit", 100, *steps) for steps in ((), ("--steps", 640)))
+    assert short["steps"] == 64
+    assert long["accuracy"] >= short["accuracy"] - 0.02
+
+
 def test_a_trained_model_is_converted_on_the_way_if_there_is_calibration(folder):
     on_the_way = run(folder, "--limit", 50, "--calibration", folder / "train.npz", file=MLP)
     assert without_time(on_the_way) == without_time(run(folder, "--limit", 50))

@@ -269,7 +269,7 @@ def _peaks(layer: LastLayer, weight: Floats, lesson: Lesson, order: Longs) -> di
         drive = max(drive, float(np.abs(arriving).max(initial=0.0)))
         membrane = max(membrane, float(np.abs(np.cumsum(arriving, axis=0)).max(initial=0.0)))
     gain = layer.slope / lesson.program.population(layer.target).unit
-    return {"peak_drive": drive * gain, "peak_membrane": membrane * gain}
+    return {"peak_drive": drive * gain, "peak_membrane": membrane * gain, "steps": lesson.steps}
 
 
 def rate_findings(scales: plastic.Scales, place: Place) -> Iterator[Diagnostic]:

@@ -57,12 +57,13 @@ def check(args: argparse.Namespace) -> int:
         print(report.to_json(), end="")
         return FINDINGS if program.errors else DONE
     found = stages.check(program)
-    print(core_table(report.figures["cores"]))
+    if report.figures["cores"]:
+        print(f"{core_table(report.figures['cores'])}\n")
     if found:
-        print(f"\n{render_all(found)}")
+        print(f"{render_all(found)}\n")
     verdict = counted(len(program.errors), "error") if program.errors else "fits"
     size = f"{counted(len(set(program.cores)), 'core')}, {counted(len(found), 'finding')}"
-    print(f"\n{graph.name} on {program.target.id}: {verdict}, {size}")
+    print(f"{graph.name} on {program.target.id}: {verdict}, {size}")
     return FINDINGS if program.errors else DONE
 
 

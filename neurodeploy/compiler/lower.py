@@ -70,6 +70,7 @@ def _population(program: Program, node: Node) -> Population:
         gain_v=np.where(neuron.keep_v < 1, 1 - neuron.keep_v, 1.0),
         drift=np.zeros(()),
     )
+    measured_over = {"steps": graph.meta["steps"]} if "steps" in graph.meta else {}
     return Population(
         name=node.name,
         origin=node.origin,
@@ -78,7 +79,7 @@ def _population(program: Program, node: Node) -> Population:
         bias=np.zeros(graph.size(node.name)) if encoder else np.broadcast_to(bias, shape).reshape(-1).copy(),
         on_chip=not encoder or program.options.get("input_coding") == "bias",
         unit=node.unit,
-        notes={**node.notes, "op": node.op.kind},
+        notes={**measured_over, **node.notes, "op": node.op.kind},
     )
 
 

@@ -104,7 +104,7 @@ def fullest(cores: Sequence[Mapping[str, Any]]) -> str:
             share = use["used"] / use["limit"] if use["limit"] else 0.0
             if share > most.get(use["resource"], (0.0,))[0]:
                 most[use["resource"]] = (share, use, core)
-    ranked = sorted(most.values(), key=lambda entry: -entry[0])[:3]
+    ranked = sorted(most.values(), key=lambda entry: -entry[0])[:2]
     told = [
         f"{use['resource']} {use['used']:,} of {use['limit']:,} on core {core['core']} ({core['layer']})"
         for _, use, core in ranked
