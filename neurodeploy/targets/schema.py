@@ -104,7 +104,7 @@ def _counted(*names: str, unit: str = "") -> dict[str, Field]:
     return {name: Field("count", unit or name.replace("_", " ")) for name in names}
 
 
-COST_MODELS = ("loihi1-nengo", "loihi1-nxtf")
+COST_MODELS = ("loihi1-nengo", "loihi1-nxtf", "sinabs")
 SIGN_MODES = ("mixed", "excitatory", "inhibitory", "per-source", "row-pair")
 OVERFLOW = ("wrap", "saturate", "unobserved")
 MODELS = ("if", "lif", "cuba-lif", "li", "i", "relay", "noise", "izhikevich", "adex", "any", "quantized-relu")
@@ -131,6 +131,7 @@ _CORE: dict[str, Field] = {
     "state_bytes": Field("count", "bytes"),
     "state_bytes_per_neuron": Field("count", "bytes"),
     "sram_bytes": Field("count", "bytes"),
+    "ring_buffer_entries": Field("count", "entries"),
     "clock_hz": Field("count", "Hz"),
     "cycles_budget": Field("number", "fraction"),
     "global_params": Field("words", "", GLOBAL_PARAMS),
@@ -152,6 +153,7 @@ _SYNAPSE: dict[str, Field] = {
     "compression": Field("words", "", ("sparse", "runlength", "dense")),
     "destination_groups": Field("count", "groups"),
     "weight_sharing": Field("flag"),
+    "bytes_per_synapse": Field("count", "bytes"),
     "weight.bits": Field("counts", "bits"),
     "weight.sign_modes": Field("words", "", SIGN_MODES),
     "weight.min": Field("integer", "codes"),
