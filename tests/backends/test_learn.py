@@ -103,7 +103,7 @@ def test_weights_that_end_at_the_largest_code_are_a_warning(network, split, monk
 
 def test_spikes_that_traces_miss_are_a_note(network, split):
     _, curve = learning.learn_pes(network, network.prepare(split.x_train[:20]), split.y_train[:20])
-    assert [d.name for d in curve.diagnostics] == ["trace-spikes-lost"]
+    assert [(d.code, d.name) for d in curve.diagnostics] == [("ND604", "trace-spikes-lost")]
 
 
 @pytest.mark.parametrize(
