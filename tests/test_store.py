@@ -17,6 +17,8 @@ def rate_graph():
     norm = ops.BatchNorm(*np.full((4, 3), 0.5), epsilon=1e-5, axis=0)
     return chain(
         ("in", ops.Input((3, 4))), ("norm", norm), ("pad", ops.Pad(((0, 0), (1, 2)))), ("r", ops.ReLU()),
+        ("leaky", ops.ReLU(6.0, np.full((3, 1), 0.1))), ("stretch", ops.Stretch((1, 2))),
+        ("crop", ops.Crop(((0, 0), (2, 4)))), ("max", ops.MaxPool((2,), (1,), ((0, 1),))),
         ("shape", ops.Reshape((7, 3))), ("t", ops.Transpose((1, 0))), ("drop", ops.Identity()),
         ("soft", ops.Softmax()), ("out", ops.Output((3, 7))),
     )  # fmt: skip

@@ -102,7 +102,8 @@ def drop_softmax(graph: Graph, node: Node) -> Graph | None:
 def hoist_activation(graph: Graph, node: Node) -> Graph | None:
     """Put a ReLU in front of ops that only move values or add zeros."""
     before = surgery.leader(graph, node)
-    if isinstance(node.op, ops.ReLU) and before is not None and isinstance(before.op, (*MOVES, ops.Pad)):
+    alike = isinstance(node.op, ops.ReLU) and node.op.negative_slope.ndim == 0  # everywhere the same function
+    if alike and before is not None and isinstance(before.op, (*MOVES, ops.Pad)):
         return surgery.swap(graph, before, node)
     return None
 

@@ -28,6 +28,8 @@ REASONS: dict[str, str] = {
     "Reshape": "values cannot be rearranged between two populations here; NIR has no such op",
     "Transpose": "values cannot be rearranged between two populations here; NIR has no such op",
     "Pad": "this padding cannot be folded into a neighbour",
+    "ReLU": "a rate that is capped, or falls below zero, has no population here; train with a plain ReLU",
+    "MaxPool": "a largest rate has no population here; use average pooling or strides",
 }
 """Why an op that folding left over has no spiking form."""
 
@@ -141,7 +143,7 @@ def refuse(graph: Graph) -> None:
 def refuse_leftovers(graph: Graph) -> None:
     """Raise `ConvertError` for ops that folding could not remove."""
     for node in graph:
-        if not node.op.nir and not isinstance(node.op, ops.ReLU):
+        if not node.op.nir and not (isinstance(node.op, ops.ReLU) and node.op.is_plain):
             reason = REASONS.get(node.op.kind, f"{node.op.kind} has no spiking form")
             raise ConvertError(f"layer '{node.origin}' ({node.layer or node.op.kind}): {reason}")
         if isinstance(node.op, ops.Affine) and len(graph.shapes[node.name]) > 1:

@@ -151,6 +151,19 @@ def _pad(op: ops.Pad, x: Floats, *, dt: float) -> Floats:
 
 
 @apply.register
+def _crop(op: ops.Crop, x: Floats, *, dt: float) -> Floats:
+    inside = (slice(before, n - after) for n, (before, after) in zip(x.shape[1:], op.crops, strict=True))
+    return np.ascontiguousarray(x[(slice(None), *inside)])
+
+
+@apply.register
+def _stretch(op: ops.Stretch, x: Floats, *, dt: float) -> Floats:
+    wide = np.zeros((len(x), *op.out_shape(x.shape[1:])))
+    wide[(slice(None), *(slice(None, None, factor) for factor in op.factors))] = x
+    return wide
+
+
+@apply.register
 def _batch_norm(op: ops.BatchNorm, x: Floats, *, dt: float) -> Floats:
     scale, shift = op.scale_shift()
     return x * channelwise(scale, x.ndim - 1, op.axis) + channelwise(shift, x.ndim - 1, op.axis)
@@ -158,7 +171,13 @@ def _batch_norm(op: ops.BatchNorm, x: Floats, *, dt: float) -> Floats:
 
 @apply.register
 def _relu(op: ops.ReLU, x: Floats, *, dt: float) -> Floats:
-    return np.maximum(x, 0.0)
+    above = np.clip(x, 0.0, op.max_value)
+    return above if op.is_plain else above + op.negative_slope * np.minimum(x, 0.0)
+
+
+@apply.register
+def _max_pool(op: ops.MaxPool, x: Floats, *, dt: float) -> Floats:
+    return layers.max_pool(x, kernel_size=op.kernel_size, stride=op.stride, pads=op.pads)
 
 
 @apply.register

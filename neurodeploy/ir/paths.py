@@ -216,6 +216,19 @@ def _pad(op: ops.Pad, shape: Shape) -> Sparse:
     return _gather(np.pad(_index(shape), op.pads, constant_values=-1), math.prod(shape))
 
 
+@op_matrix.register
+def _crop(op: ops.Crop, shape: Shape) -> Sparse:
+    inside = (slice(before, n - after) for n, (before, after) in zip(shape, op.crops, strict=True))
+    return _gather(_index(shape)[tuple(inside)], math.prod(shape))
+
+
+@op_matrix.register
+def _stretch(op: ops.Stretch, shape: Shape) -> Sparse:
+    wide = np.full(op.out_shape(shape), -1)
+    wide[tuple(slice(None, None, factor) for factor in op.factors)] = _index(shape)
+    return _gather(wide, math.prod(shape))
+
+
 def windows(
     shape: Shape,
     weight: Floats,

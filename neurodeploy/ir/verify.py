@@ -10,8 +10,6 @@ from neurodeploy.errors import VerifyError
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph
 
-RATE_ONLY = (ops.ReLU, ops.Softmax, ops.BatchNorm, ops.Identity, ops.Reshape, ops.Transpose, ops.Pad)
-
 
 def verify(graph: Graph, *, form: str = "any") -> Graph:
     """Return the graph if it is legal.
@@ -64,7 +62,7 @@ def _check_shapes(graph: Graph) -> None:
 
 def _check_spiking(graph: Graph) -> None:
     for node in graph.nodes:
-        if isinstance(node.op, RATE_ONLY):
+        if not node.op.nir:
             raise VerifyError(f"node '{node.name}' ({node.op.kind}) has no place in a spiking graph")
     last = graph.sources(graph.output.name)
     if len(last) != 1 or not graph[last[0]].op.stateful:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,19 @@ def sum_pool2d(
     x = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
     windows = _sliding(x, kernel_size)
     return np.asarray(windows[:, :, :: stride[0], :: stride[1]].sum(axis=(-2, -1)))
+
+
+def max_pool(
+    x: Floats, *, kernel_size: tuple[int, ...], stride: tuple[int, ...], pads: tuple[tuple[int, int], ...]
+) -> Floats:
+    """Take the maximum over windows of maps (B, C, ...); padding never wins."""
+    x = np.pad(x, ((0, 0), (0, 0), *pads), constant_values=-np.inf)
+    for axis, (kernel, step) in enumerate(zip(kernel_size, stride, strict=True), start=2):
+        count = (x.shape[axis] - kernel) // step + 1
+        ends = (slice(i, i + (count - 1) * step + 1, step) for i in range(kernel))
+        shifted = (x[(slice(None),) * axis + (end,)] for end in ends)  # separable: one axis at a time
+        x = functools.reduce(np.maximum, shifted)
+    return np.ascontiguousarray(x)
 
 
 def _sliding(x: Floats, extent: tuple[int, int]) -> Floats:

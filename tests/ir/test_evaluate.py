@@ -39,6 +39,15 @@ def naive_pool(x, op):
     return out / (np.prod(op.kernel_size) if op.kind == "AvgPool2d" else 1)
 
 
+def naive_max(x, op):
+    out = np.full(op.out_shape(x.shape), -np.inf)
+    padded = np.pad(x, ((0, 0), *op.pads), constant_values=-np.inf)
+    for c, i, j in np.ndindex(out.shape):
+        for m, n in np.ndindex(*op.kernel_size):
+            out[c, i, j] = max(out[c, i, j], padded[c, i * op.stride[0] + m, j * op.stride[1] + n])
+    return out
+
+
 CONVS = [
     ops.Conv2d(normal(4, 2, 3, 3), normal(4)),
     ops.Conv2d(normal(4, 2, 3, 2), normal(4), (2, 1), (1, 0)),
@@ -63,10 +72,28 @@ def test_pooling_equals_the_naive_loops(op):
     np.testing.assert_allclose(apply(op, x, dt=1), [naive_pool(image, op) for image in x], atol=1e-12)
 
 
+MAXIMA = [
+    ops.MaxPool((2, 2), (2, 2)),
+    ops.MaxPool((3, 2), (1, 3), ((1, 2), (0, 1))),
+    ops.MaxPool((2, 3), (3, 1)),
+]
+
+
+@pytest.mark.parametrize("op", MAXIMA)
+def test_max_pooling_equals_the_naive_loops(op):
+    x = normal(2, 3, 6, 7)
+    assert np.array_equal(apply(op, x, dt=1), [naive_max(image, op) for image in x])
+
+
 ELEMENTWISE = [
     (ops.Affine(np.array([[1.0, 2], [0, -1]]), np.array([1.0, 0])), [[3.0, 4]], [[12.0, -4]]),
     (ops.Scale(np.array([2.0, 3])), [[1.0, 1]], [[2.0, 3]]),
     (ops.ReLU(), [[-1.0, 2]], [[0.0, 2]]),
+    (ops.ReLU(6.0), [[-1.0, 5, 7]], [[0.0, 5, 6]]),
+    (ops.ReLU(2.0, np.array([0.5, 0.0, -1.0])), [[-1.0, -1, -3], [3, 1, 2]], [[-0.5, 0, 3], [2, 1, 2]]),
+    (ops.Crop(((1, 2),)), [[1.0, 2, 3, 4]], [[2.0]]),
+    (ops.Stretch((3,)), [[1.0, 2]], [[1.0, 0, 0, 2]]),
+    (ops.MaxPool((2,), (2,), ((1, 0),)), [[[-3.0, -1, -2]]], [[[-3.0, -1]]]),
     (ops.Pad(((1, 0),)), [[5.0]], [[0.0, 5]]),
     (ops.BatchNorm(*np.array([[2.0], [1], [3], [4]]), epsilon=0.0), [[7.0]], [[5.0]]),
     (ops.Transpose((1, 0)), [[[1.0, 2], [3, 4]]], [[[1.0, 3], [2, 4]]]),

@@ -68,6 +68,10 @@ SHAPES = [
     (ops.AvgPool2d((2, 2), (2, 2)), (3, 5, 4), (3, 2, 2)),
     (ops.Affine(np.ones((5, 4)), np.zeros(5)), (3, 4), (3, 5)),
     (ops.Pad(((0, 0), (1, 2))), (3, 4), (3, 7)),
+    (ops.Crop(((1, 0), (1, 2))), (3, 4), (2, 1)),
+    (ops.Stretch((1, 3)), (3, 4), (3, 10)),
+    (ops.MaxPool((2,), (2,), ((0, 1),)), (3, 5), (3, 3)),
+    (ops.MaxPool((3, 2), (1, 2)), (3, 5, 4), (3, 3, 2)),
     (ops.Flatten(), (3, 4), (12,)),
 ]
 MISFITS = [
@@ -76,6 +80,12 @@ MISFITS = [
     (ops.AvgPool2d((2, 2), (2, 2)), (3, 5)),
     (ops.Affine(np.ones((5, 4)), np.zeros(5)), (4, 3)),
     (ops.Scale(np.ones((3, 1, 1))), (1, 4, 4)),
+    (ops.Crop(((2, 1),)), (3,)),
+    (ops.Crop(((-1, 0),)), (3,)),
+    (ops.Stretch((2,)), (3, 4)),
+    (ops.MaxPool((2,), (2,)), (3, 5, 4)),
+    (ops.MaxPool((2,), (1,), ((2, 0),)), (3, 5)),
+    (ops.ReLU(negative_slope=np.ones((3, 1))), (2, 4)),
     (ops.Reshape((5,)), (2, 3)),
     (ops.Transpose((0, 0)), (2, 3)),
     (ops.BatchNorm(*np.ones((4, 3))), (2, 3)),

@@ -27,6 +27,8 @@ LINEAR = [
     (ops.BatchNorm(normal(3), normal(3), normal(3), RNG.random(3)), (3, 2, 2)),
     (ops.Transpose((1, 2, 0)), (3, 2, 4)),
     (ops.Pad(((0, 0), (1, 2))), (3, 4)),
+    (ops.Crop(((1, 0), (0, 2))), (3, 4)),
+    (ops.Stretch((1, 3, 2)), (2, 3, 4)),
     (ops.Flatten(), (3, 4)),
     (ops.Reshape((4, 3)), (3, 4)),
 ]
