@@ -296,8 +296,9 @@ def run(
     ndarray of float64, shape (B, classes)
         As neurodeploy's emulator backends give them.
     """
+    currents = drive(image, samples)
     model, outputs = build(image), []
-    for i, current in enumerate(drive(image, samples)):
+    for i, current in enumerate(currents):
         enter(image, model, current, steps, (seed, i))
         with open_emulator(model) if board == EMULATOR else open_board(image, model, board) as chip:
             chip.run_steps(steps)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
+@runtime_checkable
 class LearningRule(Protocol):
     """How weights change from what both ends of a synapse know.
 
@@ -18,7 +20,7 @@ class LearningRule(Protocol):
     name : str
         What the command line calls it.
     modifies : str
-        What it changes: ``"weights of the last layer"``.
+        What it changes, in words.
     equation : str
         The update, in one line.
     needs : tuple of str
@@ -30,5 +32,6 @@ class LearningRule(Protocol):
     equation: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
 
-    def update(self, weight: Floats, *, pre: Floats, **modulators: Any) -> Floats:
-        """Return the weights, shape (O, I), after one step."""
+    @property
+    def update(self) -> Callable[..., Floats]:
+        """The weights, shape (O, I), after one step, from those before, ``pre``, and what the rule needs."""

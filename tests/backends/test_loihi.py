@@ -87,13 +87,13 @@ def test_a_compiled_network_gives_the_same_outputs_from_the_boards_registers(tmp
     spiking = stages.convert(stages.load(ROOT / "models" / "digits_cnn.keras"), calibration=split.x_train)
     program = stages.compile(spiking)
     emit(program).write(tmp_path / "bundle")
-    np.savez(tmp_path / "samples.npz", x=split.x_test[:2])
+    np.savez(tmp_path / "samples.npz", x=split.x_test[:1])
     done = run_script(
-        tmp_path / "bundle", "--board", "nahuku-32", "--samples", "../samples.npz", "--steps", "12",
+        tmp_path / "bundle", "--board", "nahuku-32", "--samples", "../samples.npz", "--steps", "8",
         "--outputs", "../outputs.npz", nxsdk=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    expected = stages.run(program, split.x_test[:2], steps=12).outputs
+    expected = stages.run(program, split.x_test[:1], steps=8).outputs
     assert (np.load(tmp_path / "outputs.npz")["outputs"] == expected).all()
     assert (expected != 0).all()
 

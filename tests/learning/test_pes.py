@@ -5,6 +5,7 @@ import pytest
 
 from neurodeploy.learning import RULES
 from neurodeploy.learning.pes import PES
+from neurodeploy.learning.rule import LearningRule
 
 
 def test_weights_go_against_the_error_of_active_inputs_only():
@@ -36,6 +37,7 @@ def test_repeated_updates_solve_a_linear_problem(rng):
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_says_what_it_does(name):
     rule = RULES[name]()
+    assert isinstance(rule, LearningRule)
     assert rule.name == name
     assert rule.equation.startswith("dw =")
     assert rule.modifies
