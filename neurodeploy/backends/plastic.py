@@ -168,7 +168,7 @@ class Readout:
             Of the stochastic rounding.
         """
         run_on_host.load_train(self.model, train)
-        emulator = sys.modules["nengo_loihi"].emulator.EmulatorInterface(self.model, seed=seed)
+        emulator = sys.modules["nengo_loihi"].emulator.EmulatorInterface(self.model, seed=seed % 2**32)
         with emulator, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             for part in (emulator.compartment, emulator.synapses):
