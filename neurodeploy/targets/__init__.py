@@ -196,18 +196,44 @@ def _load(path: Path) -> Target:
 
 @functools.lru_cache(maxsize=64)
 def _load_once(path: Path, stamp: int) -> Target:
-    sheet = read(path)
+    sheet = _with_base(read(path))
     if not sheet.chip:
         return _assemble(sheet, sheet)
-    candidates = [path.parent / f"{sheet.chip}.toml", folder() / f"{sheet.chip}.toml"]
-    found = next((c for c in candidates if c.is_file()), None)
+    found = _beside(sheet, sheet.chip)
     if found is None:
         sheet.fault(rules.BOARD_WITHOUT_CHIP, "board.chip", chip=sheet.chip)
-        sheet.raise_for_faults()
-    assert found is not None
-    chip = read(found)
+        raise sheet.refusal()
+    chip = _with_base(read(found))
     _refuse_looser(sheet, chip)
     return _assemble(sheet, chip)
+
+
+def _beside(sheet: Sheet, name: str) -> Path | None:
+    """Find the file of another chip: beside this one first, then among ours."""
+    candidates = [sheet.path.parent / f"{name}.toml", folder() / f"{name}.toml"]
+    return next((c for c in candidates if c.is_file()), None)
+
+
+def _with_base(sheet: Sheet) -> Sheet:
+    """Return a sheet with what it does not say taken from the chip that it is like."""
+    if "like" not in sheet.header:
+        return sheet
+    like = str(sheet.header["like"])
+    found = _beside(sheet, like)
+    base = read(found) if found is not None else None
+    if base is None or base.chip or "like" in base.header:
+        fault = f"is like '{like}', which has no hardware file of its own"
+        sheet.fault(rules.MALFORMED_HARDWARE_FILE, "like", fault=fault)
+        raise sheet.refusal()
+    return dataclasses.replace(
+        sheet,
+        header={**base.header, **sheet.header},
+        sources={**base.sources, **sheet.sources},
+        facts={**base.facts, **sheet.facts},
+        core_classes=sheet.core_classes or base.core_classes,
+        coupled=sheet.coupled or base.coupled,
+        errata=[*base.errata, *sheet.errata],
+    )
 
 
 def _refuse_looser(board: Sheet, chip: Sheet) -> None:

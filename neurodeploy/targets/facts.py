@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neurodeploy.targets.schema import ABSENT, GRADES
+from neurodeploy.targets.fields import ABSENT
+from neurodeploy.targets.schema import GRADES
 
 _MAY_REFUSE = GRADES[:5]
 

@@ -14,9 +14,10 @@ from neurodeploy.diagnostics import Diagnostic, Place, Rule, render_all
 from neurodeploy.errors import TargetError
 from neurodeploy.rules import hardware as rules
 from neurodeploy.targets.facts import Limit, Rival
+from neurodeploy.targets.fields import ABSENT, Field
 from neurodeploy.targets.schema import (
-    ABSENT,
     COUPLED_FORMS,
+    COUPLED_LIMIT,
     COUPLED_TERMS,
     ERRATUM_KEYS,
     FACT_KEYS,
@@ -57,12 +58,16 @@ class Sheet:
         line = next((self.lines[k] for k in _outwards(key) if k in self.lines), 1)
         self.faults.append(rule.at(Place(layer=f"{self.path.name}:{line}"), key=key, **facts))
 
+    def refusal(self) -> TargetError:
+        """Make the error that names every mistake."""
+        return TargetError(
+            f"'{self.path}' does not follow the hardware schema\n{render_all(self.faults, concise=True)}"
+        )
+
     def raise_for_faults(self) -> Sheet:
         """Return the sheet if it follows the schema, else raise `TargetError` with all its mistakes."""
         if self.faults:
-            raise TargetError(
-                f"'{self.path}' does not follow the hardware schema\n{render_all(self.faults, concise=True)}"
-            )
+            raise self.refusal()
         return self
 
 
@@ -150,7 +155,11 @@ def _check_header(sheet: Sheet) -> None:
             "id",
             fault=f"says id = {sheet.header['id']!r} in a file named '{sheet.path.name}'",
         )
-    if sheet.header.get("kind") != "board" and "mapping" not in sheet.header:
+    if sheet.header.get("kind") == "board" and "like" in sheet.header:
+        sheet.fault(
+            rules.MALFORMED_HARDWARE_FILE, "like", fault="is a board; it has a chip and is like no other"
+        )
+    elif sheet.header.get("kind") != "board" and not {"mapping", "like"} & set(sheet.header):
         sheet.fault(rules.MALFORMED_HARDWARE_FILE, "id", fault="has no 'mapping'")
 
 
@@ -210,8 +219,8 @@ def _collect(sheet: Sheet, rows: Mapping[str, Any], path: str, key: str, into: d
             _unknown(sheet, line_key, name, known or [f.partition(".")[0] for f in FIELDS])
 
 
-def _fact(sheet: Sheet, item: Any, path: str, key: str) -> Limit | None:
-    spec = FIELDS[path]
+def _fact(sheet: Sheet, item: Any, path: str, key: str, spec: Field | None = None) -> Limit | None:
+    spec = spec or FIELDS[path]
     if not isinstance(item, dict) or "value" not in item:
         sheet.fault(rules.UNSOURCED_NUMBER, key, fault=f"'{key}' gives no value, source and grade")
         return None
@@ -271,7 +280,7 @@ def _read_coupled(sheet: Sheet, row: dict[str, Any], key: str) -> None:
         )
         return
     before = len(sheet.faults)
-    fact = _fact(sheet, limit, "core.compartments", f"{key}.limit")
+    fact = _fact(sheet, limit, f"coupled.{row.get('name', '')}", f"{key}.limit", COUPLED_LIMIT)
     if fact is not None and len(sheet.faults) == before:
         sheet.coupled.append((str(row.get("name", "")), form, tuple(terms), fact))
 

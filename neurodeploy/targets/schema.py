@@ -7,96 +7,18 @@ The schema is closed, so a key that is not here is a mistake in the file. A unit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+
+from neurodeploy.targets.fields import Field
 
 SCHEMA = 1
 
 GRADES = ("documented", "code", "measured", "simulated", "derived", "secondary", "recall")
 """How far a number can be trusted, strongest first; only the first five may refuse a model."""
 
-ABSENT = ("unknown", "none", "n/a")
-"""Nobody published it, the part has no such limit, the part has no such thing."""
-
 STATUS = ("emulated", "checked-on-silicon", "documents-only", "announced", "not-spiking")
 MAPPINGS = ("cores", "layer-engines", "processors", "crossbar", "ensemble")
 KINDS = ("chip", "board", "template")
-HEADER = ("schema", "id", "name", "vendor", "kind", "status", "mapping", "year", "process")
-
-
-@dataclass(frozen=True)
-class Field:
-    """The type, unit and closed list of words of one key."""
-
-    type: str
-    unit: str = ""
-    words: tuple[str, ...] = ()
-
-    def fault(self, value: Any) -> str:
-        """Say what is wrong with a value; nothing is an empty string."""
-        if isinstance(value, str) and value in ABSENT:
-            return ""
-        return {
-            "count": _count,
-            "integer": _integer,
-            "number": _number,
-            "flag": _flag,
-            "text": _text,
-            "texts": _texts,
-            "counts": _counts,
-            "pairs": _pairs,
-            "word": self._word,
-            "words": self._words,
-        }[self.type](value)
-
-    def _word(self, value: Any) -> str:
-        return "" if value in self.words else f"{value!r} is not one of {', '.join(self.words)}"
-
-    def _words(self, value: Any) -> str:
-        if not isinstance(value, list):
-            return f"{value!r} is not a list of words"
-        odd = [v for v in value if v not in self.words]
-        return f"{odd[0]!r} is not one of {', '.join(self.words)}" if odd else ""
-
-
-def _count(value: Any) -> str:
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return "" if good else f"{value!r} is not a whole number of at least 0"
-
-
-def _integer(value: Any) -> str:
-    return (
-        "" if isinstance(value, int) and not isinstance(value, bool) else f"{value!r} is not a whole number"
-    )
-
-
-def _number(value: Any) -> str:
-    return (
-        "" if isinstance(value, int | float) and not isinstance(value, bool) else f"{value!r} is not a number"
-    )
-
-
-def _flag(value: Any) -> str:
-    return "" if isinstance(value, bool) else f"{value!r} is not true or false"
-
-
-def _text(value: Any) -> str:
-    return "" if isinstance(value, str) else f"{value!r} is not text"
-
-
-def _texts(value: Any) -> str:
-    good = isinstance(value, list) and all(isinstance(v, str) for v in value)
-    return "" if good else f"{value!r} is not a list of texts"
-
-
-def _counts(value: Any) -> str:
-    good = isinstance(value, list) and all(_count(v) == "" for v in value)
-    return "" if good else f"{value!r} is not a list of whole numbers"
-
-
-def _pairs(value: Any) -> str:
-    good = isinstance(value, list) and all(_counts(v) == "" and len(v) == 2 for v in value)
-    return "" if good else f"{value!r} is not a list of pairs"
+HEADER = ("schema", "id", "name", "vendor", "kind", "status", "mapping", "year", "process", "like")
 
 
 def _counted(*names: str, unit: str = "") -> dict[str, Field]:
@@ -112,6 +34,7 @@ OPS = (
     "affine", "conv1d", "conv2d", "sum-pool2d", "avg-pool2d", "max-pool2d", "separable-conv2d",
     "global-avg-pool2d", "input-conv2d", "scale", "flatten", "transposed-conv2d",
 )  # fmt: skip
+FORMS = ("fraction-4096", "fraction", "shift", "subtractive", "analog", "microcode", "any")
 GLOBAL_PARAMS = (
     "vmin", "vmax", "noise_exp", "noise_offset", "noise_target", "decay_u_is_0", "decay_v_is_4096",
     "learning_epoch",
@@ -203,9 +126,12 @@ _NEURON: dict[str, Field] = {
     "reset": Field("words", "", ("hard-zero", "hard-value", "subtract")),
     "soft_reset_cost_compartments": Field("count", "compartments"),
     "compartments_per_neuron": Field("count", "compartments"),
+    "synaptic_states": Field("count", "synaptic states"),
+    "shared_by": Field("count", "neurons"),
     "clamp.vmin_exponent_max": Field("count", "powers of two"),
     "clamp.vmax_exponent_max": Field("count", "powers of two"),
     "clamp.vmax_exponent_base": Field("count", "powers of two"),
+    "clamp.floor": Field("integer", "membrane units"),
     "threshold.mantissa_bits": Field("count", "bits"),
     "threshold.exponent": Field("count", "powers of two"),
     "threshold.min": Field("count", "mantissa codes"),
@@ -215,9 +141,10 @@ _NEURON: dict[str, Field] = {
     "bias.exponent_max": Field("count", "powers of two"),
     "decay.bits": Field("count", "bits"),
     "decay.max": Field("count", "codes"),
-    "decay.form": Field("word", "", ("fraction-4096", "shift", "subtractive", "analog", "microcode", "any")),
+    "decay.form": Field("word", "", FORMS),
     "decay.offset_u": Field("count", "codes"),
     "decay.offset_v": Field("count", "codes"),
+    "decay.tau_max_steps": Field("number", "steps"),
     "decay.rounding": Field("word", "", ("toward-zero", "nearest", "floor")),
     "decay.exclusive": Field("pairs", "codes"),
     "refractory.min_steps": Field("count", "steps"),
@@ -238,6 +165,12 @@ _LAYER: dict[str, Field] = {
     "kernel_sizes": Field("counts", "values"),
     "kernel_square": Field("flag"),
     "strides": Field("counts", "values"),
+    "strided_kernels": Field("counts", "values"),
+    "filters_by_kernel": Field("pairs", "filters"),
+    "filters_by_kernel_colour": Field("pairs", "filters"),
+    "channels": Field("counts", "channels"),
+    "width_min": Field("count", "values"),
+    "height_min": Field("count", "values"),
     "padding_max": Field("count", "values"),
     "dilations": Field("counts", "values"),
     "groups": Field("counts", "groups"),
@@ -294,6 +227,7 @@ _REST: dict[str, dict[str, Field]] = {
         "out_spikes_per_step": Field("count", "spikes"),
         "in_channels": Field("count", "channels"),
         "out_channels": Field("count", "channels"),
+        "readout_classes": Field("count", "classes"),
         "packet_bytes": Field("count", "bytes"),
         "host_bandwidth_mib_s": Field("number", "MiB/s"),
         "host_messages_per_s": Field("number", "messages/s"),
@@ -303,6 +237,7 @@ _REST: dict[str, dict[str, Field]] = {
         "input_synapses_per_neuron": Field("count", "synapses"),
     },
     "rate": {
+        "neurons_per_core": Field("count", "neurons"),
         "max_firing_hz": Field("number", "Hz"),
         "synops_per_s": Field("number", "synops/s"),
         "input_spikes_per_channel_step": Field("count", "spikes"),
@@ -326,7 +261,7 @@ _REST: dict[str, dict[str, Field]] = {
         "terms.static_per_core_mw": Field("number", "mW"),
     },
     "board": {
-        "chips": Field("count", "chips"),
+        **_counted("chips", "cores", "neurons", "synapses"),
         "mesh": Field("counts", "chips"),
         "host": Field("word", "", ("usb", "ethernet", "fpga-ethernet", "arria10", "spi", "udp")),
         "power_idle_mw": Field("number", "mW"),
@@ -357,8 +292,33 @@ FIELDS: Mapping[str, Field] = {
 FACT_KEYS = ("value", "src", "grade", "conflict", "note")
 RIVAL_KEYS = ("value", "src", "note")
 COUPLED_FORMS = ("product_le", "sum_le")
-COUPLED_TERMS = ("core.compartments", "2**delay_bits")
+COUPLED_TERMS = ("core.compartments", "2**delay_bits", "core.neurons", "delay_slots", "synapse_types")
 ERRATUM_KEYS = ("id", "text", "src")
 SOURCE_KEYS = ("title", "doi", "url", "licence")
+COUPLED_LIMIT = Field("count", "in all")
 BOARD_TABLES = ("board", "io", "energy", "time")
 """Tables a board file may fill freely; in all others it may only tighten the chip."""
+
+_SAID_BY_ALL = (
+    "connectivity.fan_in", "connectivity.fan_out", "connectivity.recurrence", "delay.min_steps",
+    "delay.max_steps", "learning.supported", "neuron.models", "neuron.reset", "neuron.decay.form",
+    "synapse.weight.bits", "synapse.weight.sign_modes", "synapse.weight_sharing", "spike.payload_bits",
+    "time.clocked", "time.step_ns_typical", "io.in_channels", "io.out_channels", "energy.scope",
+)  # fmt: skip
+_CORES = ("chip.cores", "core.count", "core.in_axons", "core.out_axon_entries")
+SAID: Mapping[str, tuple[str, ...]] = {
+    "cores": (*_SAID_BY_ALL, *_CORES),
+    "crossbar": (*_SAID_BY_ALL, *_CORES, "core.synapses", "connectivity.fan_in_signed"),
+    "layer-engines": (
+        *_SAID_BY_ALL, "core.count", "core.kernel_words", "core.neuron_words", "core.bias_words",
+        "connectivity.destinations_per_layer", "rate.synops_per_s",
+    ),
+    "processors": (
+        *_SAID_BY_ALL, *_CORES, "core.sram_bytes", "core.clock_hz", "chip.sdram_bytes", "chip.router_entries",
+        "synapse.bytes_per_synapse",
+    ),
+    "ensemble": (
+        *_SAID_BY_ALL, *(f"fpga.{k}" for k in _REST["fpga"]), "core.clock_hz", "core.neurons",
+    ),
+}  # fmt: skip
+"""What a file says for each mapping, if only that nobody knows; what it leaves out counts as unknown."""
