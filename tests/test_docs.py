@@ -45,7 +45,7 @@ def test_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
         pytest.skip("mnist.npz is not here; say where with NEURODEPLOY_DATA")
     code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1].replace('"models/', f'"{ROOT}/models/')
     with np.load(mnist()) as data:
-        names = {name: data[name][:2000] for name in ("x_train", "x_test", "y_test")}
+        names = {name: data[name][:2000] for name in ("x_train", "y_train", "x_test", "y_test")}
     monkeypatch.chdir(tmp_path)
     exec(code, names)  # our own README
     assert "mnist_cnn on loihi-emulator for loihi1: accuracy 99" in capsys.readouterr().out

@@ -136,6 +136,10 @@ def test_tables_for_the_readme_say_how_columns_align():
     assert table(["a", "n"], [["x", 10]], markdown=True) == "| a |  n |\n| - | -: |\n| x | 10 |"
 
 
+def test_tables_for_the_readme_show_what_would_be_markup():
+    assert table(["a"], [["<used> | <limit>"]], markdown=True).splitlines()[2] == r"| \<used> \| \<limit> |"
+
+
 def test_shares_show_two_places_and_nothing_where_there_is_none():
     assert (percent(0.98765), percent(1.0), percent(None)) == ("98.77 %", "100.00 %", "-")
 

@@ -29,6 +29,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, markdown: bool 
     tall = max(text.count("\n") for text in head) + 1
     tops = [[""] * (tall - 1 - text.count("\n")) + text.split("\n") for text in head]
     lines = [[tops[i][k] for i in columns] for k in range(tall)] + [[cell(v) for v in row] for row in body]
+    if markdown:
+        lines = [[text.replace("<", "\\<").replace("|", "\\|") for text in line] for line in lines]
     width = [max(len(line[i]) for line in lines) for i in columns]
 
     def write(line: Sequence[str]) -> str:
