@@ -14,6 +14,8 @@ import numpy.typing as npt
 from neurodeploy.ir import ops
 from neurodeploy.numerics.neurons import Membrane
 
+Floats = npt.NDArray[np.float64]
+
 ONE = np.ones(())
 ZERO = np.zeros(())
 
@@ -31,9 +33,15 @@ def membrane(op: ops.Op, dt: float) -> Membrane:
     raise TypeError(f"{op.kind} keeps no membrane")
 
 
-def _keep(tau: npt.NDArray[np.float64], dt: float) -> npt.NDArray[np.float64]:
+NO_LEAK = 1e-6
+"""A leak per step below this is none: a run of a million steps would not lose what one step adds."""
+
+
+def _leak(tau: Floats, dt: float) -> tuple[Floats, Floats]:
+    """Return what is kept of a variable in a step, and the share by which it nears its input."""
     with np.errstate(divide="ignore"):
-        return np.where(tau > 0, np.exp(-dt / tau), 0.0)
+        share = np.where(tau > 0, -np.expm1(-dt / tau), 1.0)
+    return np.where(share < NO_LEAK, 1.0, 1.0 - share), share
 
 
 @membrane.register
@@ -45,18 +53,19 @@ def _if(op: ops.IF, dt: float) -> Membrane:
 
 @membrane.register
 def _lif(op: ops.LIF, dt: float) -> Membrane:
-    keep = _keep(op.tau, dt)
+    keep, share = _leak(op.tau, dt)
     return Membrane(
-        ZERO, ONE, keep, (1 - keep) * op.r, (1 - keep) * op.v_leak, op.v_threshold, op.v_reset,
+        ZERO, ONE, keep, share * op.r, share * op.v_leak, op.v_threshold, op.v_reset,
         op.reset == "subtract", op.refractory,
     )  # fmt: skip
 
 
 @membrane.register
 def _cuba(op: ops.CubaLIF, dt: float) -> Membrane:
-    syn, mem = _keep(op.tau_syn, dt), _keep(op.tau_mem, dt)
+    syn, syn_share = _leak(op.tau_syn, dt)
+    mem, mem_share = _leak(op.tau_mem, dt)
     return Membrane(
-        syn, (1 - syn) * op.w_in, mem, (1 - mem) * op.r, (1 - mem) * op.v_leak, op.v_threshold, op.v_reset,
+        syn, syn_share * op.w_in, mem, mem_share * op.r, mem_share * op.v_leak, op.v_threshold, op.v_reset,
         op.reset == "subtract", op.refractory,
     )  # fmt: skip
 
@@ -68,5 +77,5 @@ def _integrator(op: ops.I, dt: float) -> Membrane:
 
 @membrane.register
 def _leaky(op: ops.LI, dt: float) -> Membrane:
-    keep = _keep(op.tau, dt)
-    return Membrane(ZERO, ONE, keep, (1 - keep) * op.r, (1 - keep) * op.v_leak, None, ZERO)
+    keep, share = _leak(op.tau, dt)
+    return Membrane(ZERO, ONE, keep, share * op.r, share * op.v_leak, None, ZERO)
