@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -186,6 +187,27 @@ def test_lookups_answer_on_stdout(capsys, argv):
     out, err = capsys.readouterr()
     assert out.strip()
     assert not err
+
+
+def test_doctor_tries_every_backend_and_names_what_is_missing(capsys, monkeypatch):
+    from neurodeploy.backends.base import Listed
+    from neurodeploy.cli import doctor
+
+    absent = Listed("absent", "graph", "package_that_is_not_there:open_session", 8, needs="dl")
+    chosen = {name: doctor.BACKENDS[name] for name in ("rate", "loihi-emulator")} | {"absent": absent}
+    monkeypatch.setattr(doctor, "BACKENDS", chosen)
+    monkeypatch.setattr("neurodeploy.backends.base.BACKENDS", chosen)
+    call("doctor")
+    out = capsys.readouterr().out
+    assert len(re.findall(r"^(rate|loihi-emulator) +runs", out, re.MULTILINE)) == 2
+    assert "pip install 'neurodeploy[dl]'" in out
+    assert "NxSDK" in out
+
+
+def test_whole_numbers_that_nobody_divides_are_pointed_out(folder, tmp_path, capsys):
+    np.savez(tmp_path / "bytes.npz", x=np.full((20, 8, 8), 255, np.uint8))
+    call("convert", MLP, "-o", tmp_path / "o.nd", "--calibration", tmp_path / "bytes.npz")
+    assert "--divide-by 255" in capsys.readouterr().err
 
 
 def test_an_unexpected_exception_is_called_a_bug_and_shown_on_demand(folder, capsys, monkeypatch):

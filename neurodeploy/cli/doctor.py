@@ -33,6 +33,9 @@ def doctor(args: argparse.Namespace) -> int:
     print(f"installed in {sys.prefix}\n")
     print(table(["package", "version"], [[name, _version(name)] for name in PACKAGES]))
     print()
+    print(
+        "Backends, each tried on a network of two neurons; nengo's packages come through our import adapter."
+    )
     rows = [_backend_row(name) for name in BACKENDS]
     print(table(["backend", "state", "seconds", "what to do"], rows))
     print()
