@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 
 from neurodeploy import targets
+from neurodeploy.cli import main
 from neurodeploy.errors import TargetError, VerifyError
-from neurodeploy.targets.schema import FIELDS, GRADES
+from neurodeploy.reporting.catalogue import target_rows
+from neurodeploy.targets.read import read
+from neurodeploy.targets.schema import FIELDS, GRADES, SAID
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = targets.names()
+CHIPS = [name for name in NAMES if targets.target(name).kind != "board"]
+BOARDS = {
+    "loihi1": {"kapoho-bay": 2, "wolf-mountain": 4, "nahuku-8": 8, "nahuku-32": 32, "pohoiki-springs": 768},
+    "loihi2": {"oheo-gulch": 1, "kapoho-point": 8, "hala-point": 1152},
+    "spinnaker1": {"spinn3": 4, "spinn5": 48},
+}
 
 CHIP = """schema = 1
 id = "toy"
@@ -70,12 +79,61 @@ def test_every_file_loads_and_every_number_has_unit_source_and_grade(name):
             assert fact.unit, fact.path
 
 
-def test_the_loihi_boards_are_there():
-    boards = {"kapoho-bay": 2, "wolf-mountain": 4, "nahuku-8": 8, "nahuku-32": 32, "pohoiki-springs": 768}
-    for name, chips in boards.items():
-        board = targets.target(name)
-        assert (board.chip, board.number("board.chips")) == ("loihi1", chips)
-        assert board.number("core.compartments") == targets.target("loihi1").number("core.compartments")
+@pytest.mark.parametrize("name", CHIPS)
+def test_what_nobody_knows_of_a_chip_is_written_down_as_unknown(name):
+    found = targets.target(name)
+    assert [path for path in SAID[found.mapping] if path not in found.facts] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_source_of_a_file_is_cited(name):
+    path = targets.folder() / f"{name}.toml"
+    cited = set(re.findall(r'src = "([^":]+)', path.read_text(encoding="utf-8")))
+    assert set(read(path).sources) == cited
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rivals_differ_from_the_value_in_force(name):
+    for fact in targets.target(name).facts.values():
+        values = [fact.value, *(rival.value for rival in fact.conflict)]
+        assert len(set(values)) == len(values), fact.path
+
+
+def test_disagreements_between_sources_stay_visible():
+    kernel = targets.target("speck2e").limit("layers.conv2d.kernel_max")
+    assert (kernel.value, [rival.value for rival in kernel.conflict]) == (16, [15])
+    assert [r.value for r in targets.target("kapoho-point").limit("board.chips").conflict] == [4]
+
+
+def test_unknown_none_and_not_applicable_are_three_things():
+    unknown = targets.target("loihi2").limit("core.in_axons")
+    none = targets.target("loihi1").limit("connectivity.fan_in")
+    nothing = targets.target("brainscales2").limit("delay.max_steps")
+    assert [f.value for f in (unknown, none, nothing)] == ["unknown", "none", "n/a"]
+    assert [f.unknown for f in (unknown, none, nothing)] == [True, False, False]
+    assert not any(f.known for f in (unknown, none, nothing))
+
+
+@pytest.mark.parametrize("chip", BOARDS)
+def test_the_boards_of_a_chip_are_there_and_only_tighten(chip):
+    found = {n: targets.target(n) for n in NAMES if n not in CHIPS and targets.target(n).chip == chip}
+    assert {name: board.number("board.chips") for name, board in found.items()} == BOARDS[chip]
+    for board in found.values():
+        for path in ("core.compartments", "core.neurons", "chip.cores"):
+            inherited = targets.target(chip).number(path)
+            assert inherited is None or board.number(path) <= inherited
+
+
+def test_the_chips_are_these():
+    assert {*BOARDS, "spinnaker2", "truenorth", "akd1000", "dynap-cnn", "speck2e", "speck2f", "xylo-audio-2",
+            "xylo-audio-3", "brainscales2", "odin", "reckon", "fpga"} == set(CHIPS)  # fmt: skip
+
+
+def test_all_targets_are_listed(capsys):
+    assert [row[0] for row in target_rows()[1]] == list(NAMES)
+    assert main(["targets"]) == 0
+    printed = capsys.readouterr().out
+    assert all(re.search(rf"^{name} ", printed, re.MULTILINE) for name in NAMES)
 
 
 def test_a_digest_names_the_facts_and_nothing_else(tmp_path):
@@ -142,6 +200,73 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path):
         load(tmp_path, text)
     assert "toy.toml:12:" in str(caught.value)
     assert "toy.toml:21:" in str(caught.value)
+
+
+VARIANT = """schema = 1
+id = "toy-2"
+name = "Toy 2"
+kind = "chip"
+status = "documents-only"
+like = "toy"
+
+[sources.brief]
+title = "A brief"
+
+[chip]
+cores = { value = 5, src = "brief:p1", grade = "documented" }
+"""
+
+
+def test_a_chip_takes_what_it_does_not_say_from_the_one_it_is_like(tmp_path):
+    load(tmp_path, CHIP)
+    variant = load(tmp_path, VARIANT, "toy-2")
+    assert (variant.chip, variant.mapping, variant.number("chip.cores")) == ("toy-2", "cores", 5)
+    assert [c.facts["core.neurons"].value for c in variant.core_classes] == [10, 20]
+    assert set(variant.sources) == {"paper", "brief"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "line", "message"),
+    [
+        (VARIANT.replace('"toy"', '"tory"'), "toy-2", 6, "is like 'tory', which has no hardware file"),
+        (VARIANT.replace('"toy"', '"toy-2"'), "toy-2", 6, "is like 'toy-2', which has no hardware file"),
+        (BOARD.replace("[sources", 'like = "toy"\n\n[sources', 1), "toy-board", 7, "is a board"),
+    ],
+    ids=["nothing", "itself", "a board"],
+)
+def test_what_no_chip_can_be_like_is_refused(tmp_path, text, name, line, message):
+    load(tmp_path, CHIP)
+    with pytest.raises(TargetError, match=rf"{name}\.toml:{line}: error\[ND801\] .*{message}"):
+        load(tmp_path, text, name)
+
+
+def test_a_board_of_a_chip_that_is_like_another_inherits_both(tmp_path):
+    load(tmp_path, CHIP)
+    load(tmp_path, VARIANT, "toy-2")
+    board = load(tmp_path, BOARD.replace('chip = "toy"', 'chip = "toy-2"'), "toy-board")
+    assert (board.chip, board.number("chip.cores"), board.number("core.neurons")) == ("toy-2", 5, 20)
+
+
+COUPLED = """
+[[coupled]]
+name = "ring buffers"
+form = "product_le"
+terms = ["core.neurons", "delay_slots"]
+limit = { value = 64, src = "paper:p4", grade = "documented" }
+"""
+
+
+def test_a_limit_on_a_product_has_terms_and_evidence(tmp_path):
+    (found,) = load(tmp_path, CHIP + COUPLED).coupled
+    assert (found.terms, found.limit.value, found.limit.src) == (
+        ("core.neurons", "delay_slots"),
+        64,
+        "paper:p4",
+    )
+    with pytest.raises(TargetError, match=r"toy\.toml:23: error\[ND801\] .*couples other than"):
+        load(tmp_path, CHIP + COUPLED.replace("delay_slots", "delays"))
+    with pytest.raises(TargetError, match=r"toy\.toml:27: error\[ND803\] .*cites 'book'"):
+        load(tmp_path, CHIP + COUPLED.replace("paper:p4", "book:p4"))
 
 
 def test_a_board_inherits_its_chip(tmp_path):

@@ -68,7 +68,8 @@ def target_rows() -> Table:
     for name in targets.names():
         target = targets.target(name)
         row = [target.id, target.name, target.kind, target.status, target.number("board.chips")]
-        rows.append(row + [target.number(path) for path in ("chip.cores", "core.compartments")])
+        neurons = target.number("core.compartments") or target.number("core.neurons")
+        rows.append([*row, target.number("chip.cores"), neurons])
     return ["target", "name", "kind", "status", "chips", "cores per chip", "neurons per core"], rows
 
 
