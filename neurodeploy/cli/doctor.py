@@ -16,7 +16,7 @@ from neurodeploy import __version__, stages
 from neurodeploy.backends.base import BACKENDS
 from neurodeploy.cli import DONE, FINDINGS
 from neurodeploy.cli.console import note
-from neurodeploy.errors import NeurodeployError
+from neurodeploy.errors import MissingExtra
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.reporting.text import table
@@ -57,7 +57,7 @@ def _backend_row(name: str) -> list[str | float | None]:
     try:
         recording = stages.run(_two_neurons(), np.array([[0.8, 0.2]]), backend=name, steps=20)
         right = recording.predictions.tolist() == [0]
-    except NeurodeployError as error:
+    except MissingExtra as error:
         return [name, "missing", None, str(error)]
     except Exception as error:  # whatever a foreign package throws is what we want to show
         return [name, "fails", None, f"{type(error).__name__}: {error}"]
@@ -71,7 +71,7 @@ def _two_neurons() -> Graph:
         Node("input", ops.Input((2,))),
         Node("encoder", ops.IF(one / dt, one, reset="subtract"), notes={"role": "encoder"}),
         Node("swap", ops.Affine(np.eye(2), np.zeros(2))),
-        Node("neurons", ops.IF(one / dt, one, reset="subtract")),
+        Node("neurons", ops.IF(one / dt, one)),
         Node("output", ops.Output((2,))),
     )
     names = [node.name for node in nodes]
