@@ -14,6 +14,7 @@ import numpy as np
 
 from neurodeploy import __version__, stages
 from neurodeploy.backends.base import BACKENDS
+from neurodeploy.backends.loihi import boards as boards_with
 from neurodeploy.cli import DONE, FINDINGS
 from neurodeploy.cli.console import note
 from neurodeploy.errors import MissingExtra
@@ -79,7 +80,7 @@ def _two_neurons() -> Graph:
 
 
 def _board_text() -> str:
-    boards = ", ".join(name for name in stages.target_names() if stages.target(name).kind == "board")
+    boards = ", ".join(board.id for board in boards_with(stages.DEFAULT_TARGET))
     if find_spec("nxsdk") is None:
         return (
             f"boards ({boards}): NxSDK is not installed, so none can be reached from here;\n"
