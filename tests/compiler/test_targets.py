@@ -1,0 +1,57 @@
+"""A chip is a file: the demo network is compiled for every file there is, and never ends in an exception."""
+
+from pathlib import Path
+
+import pytest
+
+from neurodeploy.compiler import compile
+from neurodeploy.conversion import convert
+from neurodeploy.demo_data import digits
+from neurodeploy.diagnostics import Severity, render
+from neurodeploy.frontends.keras import load_keras
+from neurodeploy.targets import names, target
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def demo():
+    pytest.importorskip("sklearn")
+    graph = load_keras(ROOT / "models" / "digits_cnn.keras")
+    return convert(graph, graph.prepare(digits().x_train[:32]), steps=32)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_demo_fits_a_target_or_is_told_why_not(demo, name):
+    program = compile(demo, name)
+    assert program.target.id == name
+    assert program.blocks or program.diagnostics
+    for found in program.diagnostics:
+        assert render(found)
+        assert found.remedy
+        assert found.place.layer == "model" or found.place.layer in {node.origin for node in demo.nodes}
+
+
+@pytest.mark.parametrize("name", names())
+def test_an_error_rests_on_evidence_that_may_refuse(demo, name):
+    for found in compile(demo, name).errors:
+        assert found.facts["source"].partition(":")[0] in target(name).sources
+        assert found.facts["grade"] not in ("secondary", "recall")
+
+
+@pytest.mark.parametrize("name", [n for n in names() if target(n).status != "emulated"])
+def test_what_is_not_checked_is_said(demo, name):
+    program = compile(demo, name)
+    notes = {d.facts["what"] for d in program.diagnostics if d.code == "ND804"}
+    assert all(program.target.limit(what).unknown for what in notes)
+    if not program.blocks:
+        assert any(d.code.startswith("ND8") and d.severity is Severity.NOTE for d in program.diagnostics)
+
+
+def test_a_network_that_is_not_rounded_or_not_cut_says_so(demo):
+    def notes(name):
+        return {d.code for d in compile(demo, name).diagnostics} & {"ND812", "ND813"}
+
+    assert notes("loihi1") == set()
+    assert notes("loihi2") == notes("spinnaker1") == {"ND812", "ND813"}
+    assert notes("odin") == notes("speck2e") == {"ND812"}  # one core; one layer per core
