@@ -22,7 +22,9 @@ from neurodeploy.compiler.layout import synapses_into, wire
 from neurodeploy.compiler.tiles import Grid, Tile, axon_rules
 from neurodeploy.compiler.tiling import FanOut, Limits, Need, Parts
 from neurodeploy.compiler.wiring import Wiring
+from neurodeploy.diagnostics import Place
 from neurodeploy.program import Block, Population, Program, Projection, Synapses
+from neurodeploy.rules.hardware import NOT_CUT_INTO_CORES
 from neurodeploy.targets import Target
 
 ROUNDS = 8
@@ -79,7 +81,7 @@ def partition(program: Program) -> Program:
         Quantised.
     """
     if any(p.on_chip and p.compartments is None for p in program.populations):
-        return program
+        return _uncut(program)
     rules = axon_rules(program.target, str(program.options.get("pop_axons", "pop32")))
     model = cost_model(program.target)
     wiring = tuple(wire(p, rules, sparse_below=_sparse_below(p, model)) for p in program.projections)
@@ -92,6 +94,15 @@ def partition(program: Program) -> Program:
         for block in _blocks(cutter, population, cut[population.name])
     )
     return dataclasses.replace(program, blocks=blocks)
+
+
+def _uncut(program: Program) -> Program:
+    """Say that single cores are not looked at, where a network would have to be cut into several."""
+    target = program.target
+    if target.mapping == "layer-engines" or target.number("chip.cores") == 1:
+        return program
+    note = NOT_CUT_INTO_CORES.at(Place(layer="model"), target=target.id)
+    return dataclasses.replace(program, diagnostics=(*program.diagnostics, note))
 
 
 def core_limits(target: Target) -> Limits:

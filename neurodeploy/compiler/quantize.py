@@ -24,6 +24,7 @@ from neurodeploy.numerics import formats
 from neurodeploy.numerics.neurons import Compartments
 from neurodeploy.program import Population, Program, Projection
 from neurodeploy.rules import precision as rules
+from neurodeploy.rules.hardware import STAYS_IN_FLOATS
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,11 +39,12 @@ ROUNDING_TOLERANCE = 0.1
 def quantize(program: Program) -> Program:
     """Give every population on the chip its integer compartments, and every projection its integer weights.
 
-    A target without fixed-point registers of this kind is left in floats.
+    For a target without fixed-point registers of this kind all stays in floats, and a finding says so.
     """
     regs = registers(program.target)
     if regs is None:
-        return program
+        note = STAYS_IN_FLOATS.at(Place(layer="model"), target=program.target.id)
+        return dataclasses.replace(program, diagnostics=(*program.diagnostics, note))
     bits = stored_bits(int(program.options.get("weight_bits", 8)), regs)
     lossy = program.options.get("match") == "nengo-loihi"
     populations, projections = [], list(program.projections)

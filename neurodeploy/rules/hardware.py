@@ -61,6 +61,22 @@ LIMIT_NOT_PUBLISHED = Rule(
     remedy="Ask the maker, or compile with the maker's own tool before relying on the fit.",
     example="input axons of a Loihi 2 core",
 )  # fmt: skip
+STAYS_IN_FLOATS = Rule(
+    "ND812", "stays-in-floats", NOTE, INFO,
+    "weights and neurons stay in floats: the compiler does not write the number formats of {target}",
+    why="Only formats that an open tool steps bit by bit can be compared with one. Of others some widths "
+    "are known, and not what is done with them.",
+    remedy="Quantise with the maker's own tool, and expect to lose accuracy to its widths.",
+    example="any network for SpiNNaker, TrueNorth or Xylo",
+)  # fmt: skip
+NOT_CUT_INTO_CORES = Rule(
+    "ND813", "not-cut-into-cores", NOTE, INFO,
+    "the network is not cut into the cores of {target}, so what single cores hold is not checked",
+    why="Where the cost of a synapse is not public, or is time and not memory, the compiler cannot know what "
+    "fits one core.",
+    remedy="Let the maker's own tool lay the network out; limits on neurons, fan-in and totals are checked.",
+    example="any network for Loihi 2 or SpiNNaker",
+)  # fmt: skip
 SOURCES_DISAGREE = Rule(
     "ND805", "sources-disagree", WARNING, INFO,
     "{what}: {used:,} are used; {source} allows {limit:,}, {rival_source} allows {rival:,}",
