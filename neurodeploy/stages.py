@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 DEFAULT_BACKEND = "loihi-emulator"
 DEFAULT_TARGET = "loihi1"
 CALIBRATION_SAMPLES = 256
-"""Samples drawn for a conversion."""
 
 
 def load(source: Any, *, name: str | None = None) -> Graph:
@@ -180,6 +179,16 @@ def check(program: Program) -> tuple[Diagnostic, ...]:
     return tuple(in_order(program.diagnostics))
 
 
+def laid_out(program: Program) -> Program:
+    """Return a program that lies on cores; refuse one for whose target the compiler knows no layout."""
+    if not program.blocks and not program.errors:
+        raise OptionError(
+            f"networks are not laid out for '{program.target.id}' yet, so whether this one fits is not known; "
+            "those for loihi1 and its boards are"
+        )
+    return program
+
+
 def to_nengo(
     graph: Graph, *, sample: npt.ArrayLike | None = None, nef: Iterable[str] = (), seed: int = 0
 ) -> nengo.Network:
@@ -265,7 +274,7 @@ def run(
         raise OptionError(
             f"'{graph.name}' is a rate network, and backend '{backend}' runs spikes; convert it"
         )
-    length = 1 if backend == "rate" else steps_of(graph, steps)
+    length = 1 if backend == "rate" else int(graph.meta.get("steps", 100)) if steps is None else steps
     ready = _ready(model, chosen.takes, target, input_coding, length)
     coding = str(ready.options["input_coding"]) if isinstance(ready, Program) else input_coding or "rate"
     samples = np.asarray(x)
@@ -293,11 +302,6 @@ def _entering(graph: Graph, x: npt.NDArray[Any], divide_by: float | None) -> npt
     return graph.prepare(x) / divisor
 
 
-def steps_of(graph: Graph, steps: int | None) -> int:
-    """Return the steps per sample: as told, or as the conversion chose."""
-    return int(graph.meta.get("steps", 100)) if steps is None else steps
-
-
 def _ready(
     model: Graph | Program, takes: str, target: str | Target, input_coding: str | None, steps: int
 ) -> Graph | Program:
@@ -309,7 +313,7 @@ def _ready(
     compiled_for = model.options["input_coding"]
     if input_coding not in (None, compiled_for):
         raise OptionError(f"input coding is '{input_coding}', the program was compiled for '{compiled_for}'")
-    return model.raise_for_errors()
+    return laid_out(model.raise_for_errors())
 
 
 def learn(graph: Graph, x: npt.ArrayLike, y: npt.ArrayLike, *, rule: str = "pes", **options: Any) -> Graph:

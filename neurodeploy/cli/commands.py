@@ -55,12 +55,13 @@ def check(args: argparse.Namespace) -> int:
     report = stages.report(program)
     if args.format == "json":
         print(report.to_json(), end="")
-        return FINDINGS if program.errors else DONE
+        return FINDINGS if stages.laid_out(program).errors else DONE
     found = stages.check(program)
     if report.figures["cores"]:
         print(f"{core_table(report.figures['cores'])}\n")
     if found:
         print(f"{render_all(found)}\n")
+    stages.laid_out(program)
     verdict = counted(len(program.errors), "error") if program.errors else "fits"
     size = f"{counted(len(set(program.cores)), 'core')}, {counted(len(found), 'finding')}"
     print(f"{graph.name} on {program.target.id}: {verdict}, {size}")
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if backend.takes == "program":
         program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
         show_findings(program.diagnostics if not program.errors else ())
-        model = program.raise_for_errors()
+        model = stages.laid_out(program.raise_for_errors())
     try:
         with progress(f"{graph.name} on {backend.name}") as advance:
             recording = stages.run(
@@ -141,6 +142,7 @@ def deploy(args: argparse.Namespace) -> int:
     ensure_folder_writable(args.out)
     graph = _load_spiking(args)
     program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
+    stages.laid_out(program.raise_for_errors())
     stages.check_board(program, args.board)
     bundle = stages.emit(program).write(args.out)
     print(f"{args.out}: {len(bundle.files)} files, digest {bundle.digest()[:16]}")
