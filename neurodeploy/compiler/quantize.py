@@ -11,12 +11,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler import maps
+from neurodeploy.compiler import maps, rounding
 from neurodeploy.compiler.registers import Registers, registers
 from neurodeploy.compiler.scales import SMALL, Scale, decays, evenness, find_scale, reached, run_length
 from neurodeploy.diagnostics import Diagnostic, Place
@@ -32,8 +31,6 @@ NOMINAL_BITS = 8
 """Width at which the nominal range of weights, -255 to 255, has a step of 1 (nengo-loihi)."""
 WEAKEST_EXPONENT = -6
 """Smallest exponent that a weaker projection gets (nengo-loihi)."""
-ROUNDING_TOLERANCE = 0.1
-"""RMS error of a layer's weights, relative to their typical size, that passes without a word."""
 
 
 def quantize(program: Program) -> Program:
@@ -209,20 +206,10 @@ def _measure(
             place, source=before.source, used=scale.strongest / largest, factor=2.0 ** (weaker - up)
         )
     units = scale.weight * 2.0 ** (scale.shift + scale.exponent)
-    error = _rms(after.map.weight / units - before.map.weight)
-    size = _typical(before.map.weight)
-    if error > ROUNDING_TOLERANCE * size:
+    error = rounding.rms(after.map.weight / units - before.map.weight)
+    size = rounding.typical_size(before.map.weight)
+    if error > rounding.TOLERANCE * size:
         yield rules.WEIGHT_ROUNDING.at(
-            place, source=before.source, used=error / size, limit=ROUNDING_TOLERANCE, unit="of their size",
+            place, source=before.source, used=error / size, limit=rounding.TOLERANCE, unit="of their size",
             bits=form.bits,
         )  # fmt: skip
-
-
-def _typical(values: npt.NDArray[Any]) -> float:
-    """Return the size of the weights that are not zero: the RMS of normal ones, whatever the outliers."""
-    size = np.abs(values[values != 0])
-    return float(np.median(size) * 1.4826) if size.size else 0.0
-
-
-def _rms(values: npt.NDArray[Any]) -> float:
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0

@@ -11,9 +11,25 @@ from __future__ import annotations
 from types import ModuleType
 
 from neurodeploy.diagnostics import Rule
-from neurodeploy.rules import capacity, expressibility, hardware, plasticity, precision
+from neurodeploy.rules import (
+    capacity,
+    connectivity,
+    expressibility,
+    hardware,
+    plasticity,
+    precision,
+    timing,
+)
 
-FAMILIES: tuple[ModuleType, ...] = (expressibility, capacity, precision, plasticity, hardware)
+FAMILIES: tuple[ModuleType, ...] = (
+    expressibility,
+    capacity,
+    precision,
+    connectivity,
+    plasticity,
+    timing,
+    hardware,
+)
 
 RULES: dict[str, Rule] = {
     rule.code: rule for family in FAMILIES for rule in vars(family).values() if isinstance(rule, Rule)

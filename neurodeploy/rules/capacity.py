@@ -107,3 +107,60 @@ TOO_MANY_AXONS_OFF_CHIP = Rule(
     remedy="Put layers that talk on one chip, or make the layers behind this one smaller.",
     example="a layer that feeds 1,100 axons on a second chip",
 )  # fmt: skip
+NO_ASSIGNMENT = Rule(
+    "ND312", "no-assignment", ERROR, CAPACITY,
+    "{used} layers ({layers}) share {limit} cores that are large enough for any of them",
+    why="Cores are not alike; each layer fits one at a time, but there are too few of the kind these "
+    "layers need.",
+    remedy="Make one of them smaller: fewer features, or pool before it.",
+    example="three layers of 40 Ki kernel words on a part with two cores of 64 Ki",
+)  # fmt: skip
+KERNEL_MEMORY = Rule(
+    "ND313", "kernel-memory-exceeded", ERROR, CAPACITY,
+    "{used:,} words of kernel memory; the largest core of {target} has {limit:,}",
+    why="Kernels are addressed by powers of two: channels x 2**(bits of taps + bits of features).",
+    remedy="Fewer features or channels; a number just above a power of two costs twice as much.",
+    example="128 channels to 128 features of 3 x 3: 262,144 words",
+)  # fmt: skip
+NEURON_MEMORY = Rule(
+    "ND314", "neuron-memory-exceeded", ERROR, CAPACITY,
+    "{used:,} words of neuron memory; the core that comes closest on {target} has {limit:,}",
+    why="Neurons are addressed by powers of two: features x 2**(bits of rows + bits of columns).",
+    remedy="Pool before the layer, a larger stride, or fewer features.",
+    example="64 features of 64 x 64",
+)  # fmt: skip
+BIAS_MEMORY = Rule(
+    "ND315", "bias-memory-exceeded", ERROR, CAPACITY,
+    "{used:,} biases; a core of {target} has {limit:,}",
+    why="Every feature keeps one bias.",
+    remedy="Fewer features, or train without bias.",
+    example="a dense layer of 2,000 outputs with bias",
+)  # fmt: skip
+TOO_MANY_SYNAPSES = Rule(
+    "ND317", "too-many-synapses", ERROR, CAPACITY,
+    "{used:,} synapses in all; {target} has {limit:,}",
+    why="All synapses of the part share its memory.",
+    remedy="Prune or narrow the network, or choose a larger part.",
+    example="a dense layer of 1,000 x 1,000 on Xylo",
+)  # fmt: skip
+TOO_MANY_INPUTS = Rule(
+    "ND318", "too-many-inputs", ERROR, WALL,
+    "{used:,} inputs; {target} has {limit:,} input channels",
+    why="Every input enters through a channel of its own.",
+    remedy="Reduce the input: filter banks, pooling or a projection on the host.",
+    example="784 pixels on Xylo, which has 16 channels",
+)  # fmt: skip
+TOO_MANY_NEURONS_IN_ALL = Rule(
+    "ND319", "too-many-neurons-in-all", ERROR, CAPACITY,
+    "{used:,} neurons in all; {target} has {limit:,}",
+    why="The part has a fixed number of neurons, and one core or array.",
+    remedy="Make layers smaller, or choose a larger part.",
+    example="two layers of 200 neurons on ODIN, which has 256",
+)  # fmt: skip
+TOO_MANY_AT_THE_EDGE = Rule(
+    "ND320", "too-many-at-the-edge", ERROR, CAPACITY,
+    "{used:,} {which}; {target} connects {limit:,}",
+    why="Only some neurons of the part have synapses to its inputs or outputs.",
+    remedy="Put a smaller layer first or last.",
+    example="a first layer of 200 neurons on Xylo Audio 3, where the input reaches 128",
+)  # fmt: skip

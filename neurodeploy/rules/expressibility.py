@@ -58,3 +58,52 @@ MIXED_CORE_PARAMETER = Rule(
     remedy="Give all neurons of the layer the same value, or split the layer by value.",
     example="decays of 0 and 4096 in one layer",
 )  # fmt: skip
+UNSUPPORTED_LAYER = Rule(
+    "ND202", "unsupported-layer", ERROR, WALL,
+    "{target} runs no {op} layers; it runs {ops}",
+    why="The part has an engine for each kind of layer it knows, and none for others.",
+    remedy="Replace the layer by one of {ops}, or choose a target with general synapses.",
+    example="max pooling on DYNAP-CNN",
+)  # fmt: skip
+LAYER_PARAMETER = Rule(
+    "ND206", "layer-parameter", ERROR, WALL,
+    "{parameter} {used}; {target} offers {limit}",
+    why="A layer engine is built for certain kernels, strides and pools.",
+    remedy="Change the layer's {parameter} to one of {limit} and train again.",
+    example="a stride of 3 on Speck, which has 1, 2, 4 and 8",
+)  # fmt: skip
+NOT_SQUARE = Rule(
+    "ND207", "not-square", ERROR, WALL,
+    "{parameter} {used} is not square, as {target} needs it",
+    why="The engine has one register for both sides.",
+    remedy="Pad the kernel with zeros to a square, or choose a square window.",
+    example="a convolution of 3 x 5 on Speck",
+)  # fmt: skip
+MAP_TOO_LARGE = Rule(
+    "ND210", "map-too-large", ERROR, WALL,
+    "{which} of {used}; {target} addresses up to {limit}",
+    why="Row and column of an event are fields of fixed width.",
+    remedy="Crop or downsample the input, or pool earlier.",
+    example="an image of 160 x 120 on a part that addresses 128 x 128",
+)  # fmt: skip
+TOO_MANY_OUTPUTS = Rule(
+    "ND211", "too-many-outputs", ERROR, WALL,
+    "{used:,} outputs; {target} reads out {limit:,}",
+    why="The read-out has a fixed number of channels.",
+    remedy="Merge classes, or read hidden spikes out and decide on the host.",
+    example="ImageNet's 1,000 classes on Speck, which reads out 15",
+)  # fmt: skip
+NO_RECURRENCE = Rule(
+    "ND213", "no-recurrence", ERROR, WALL,
+    "'{used}' feeds back; {target} runs feed-forward networks only",
+    why="Events in a loop can wait for each other forever where layers share buffers.",
+    remedy="Unroll the loop into layers, or choose a target with recurrence.",
+    example="a layer that feeds itself on DYNAP-CNN",
+)  # fmt: skip
+TOO_MANY_DESTINATIONS = Rule(
+    "ND214", "too-many-destinations", ERROR, WALL,
+    "the layer feeds {used} others; {target} allows {limit}",
+    why="An engine has a fixed number of destination registers.",
+    remedy="Insert a layer that repeats its input, or drop a skip connection.",
+    example="a layer with three branches on Speck",
+)  # fmt: skip

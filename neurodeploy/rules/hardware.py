@@ -56,7 +56,7 @@ UNKNOWN_HARDWARE_WORD = Rule(
 )  # fmt: skip
 LIMIT_NOT_PUBLISHED = Rule(
     "ND804", "limit-not-published", NOTE, INFO,
-    "{resource}: not checked, nobody published the limit of {target} ('{what}')",
+    "not checked: nobody published '{what}' of {target}",
     why="A limit that exists but is not known can refuse the network on the board.",
     remedy="Ask the maker, or compile with the maker's own tool before relying on the fit.",
     example="input axons of a Loihi 2 core",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurodeploy.diagnostics import Rule
-from neurodeploy.rules.words import ERROR, NOTE, RANGE, RATE, WARNING
+from neurodeploy.rules.words import ERROR, NOTE, RANGE, RATE, WALL, WARNING
 
 NO_WEIGHT_EXPONENT = Rule(
     "ND401", "no-weight-exponent", ERROR, RANGE,
@@ -23,7 +23,8 @@ NOT_FINITE = Rule(
 )  # fmt: skip
 WEIGHT_ROUNDING = Rule(
     "ND403", "weight-rounding", WARNING, RANGE,
-    "rounding to {bits} bits moves the weights by {used:.1%} of their typical size; {limit:.0%} is tolerated",
+    "rounding to {bits} bits moves the weights by {used:.1%} of their typical size; {limit:.0%} is "
+    "tolerated",
     why="Weights share one step per layer; a few large weights leave few steps for all others.",
     remedy="More weight bits, or training with weight clipping; compare accuracy before and after.",
     example="a layer with one weight of 100 and all others near 0.1",
@@ -130,7 +131,7 @@ READOUT_BITS = Rule(
     example="a run of 10,000 steps",
 )  # fmt: skip
 NO_SIGN_BIT = Rule(
-    "ND405", "no-sign-bit", ERROR, RANGE,
+    "ND428", "no-sign-bit", ERROR, RANGE,
     "weights of both signs in {used} bit; {limit} bits are needed",
     why="A sign takes one bit.",
     remedy="Compile with --weight-bits {limit} or more.",
@@ -149,4 +150,27 @@ SATURATED_UNITS = Rule(
     why="A neuron spikes once per step at most; what exceeds that is lost.",
     remedy="Lower the rate or raise the percentile when converting.",
     example="a layer balanced on too few samples",
+)  # fmt: skip
+SIGN_PER_SOURCE = Rule(
+    "ND405", "sign-per-source", ERROR, WALL,
+    "{used:,} of {count:,} neurons have outgoing weights of both signs; {target} keeps one sign per source",
+    why="The sign belongs to the source neuron, not to the synapse.",
+    remedy="Train with non-negative weights per source (Dale's rule), or double those neurons, one per "
+    "sign.",
+    example="any ordinary dense layer on ODIN",
+)  # fmt: skip
+SHIFT_DECAY = Rule(
+    "ND420", "shift-decay-range", ERROR, RANGE,
+    "a {which} time constant of {used:.4g} steps; a decay by bit shift of {target} reaches {limit:,}",
+    why="The decay takes off v >> k, with k in a small field.",
+    remedy="Shorten the time constant, or lengthen the step.",
+    example="tau_mem = 100 s at a step of 1 ms on Xylo",
+)  # fmt: skip
+THRESHOLD_BELOW_WEIGHTS = Rule(
+    "ND421", "threshold-below-weights", WARNING, RANGE,
+    "the largest weight is {used:.3g} times the threshold",
+    why="One spike makes several on a part that handles events one by one, or loses what exceeds the "
+    "threshold.",
+    remedy="Balance with a lower rate, so that a spike adds less than a threshold.",
+    example="a weight of 2 with a threshold of 1 on Speck",
 )  # fmt: skip

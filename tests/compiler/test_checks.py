@@ -244,11 +244,11 @@ def test_weights_that_lose_bits_to_a_large_threshold(rng):
 
 
 def test_weights_of_both_signs_in_one_bit(rng):
-    assert "ND405" in codes(net(rng), weight_bits=1)
+    assert "ND428" in codes(net(rng), weight_bits=1)
     positive = chain(
         (20,), [("d", ops.Affine(rng.uniform(0.5, 1, (12, 20)), np.zeros(12))), ("n", spiking())]
     )
-    assert "ND405" not in codes(positive, weight_bits=1)
+    assert "ND428" not in codes(positive, weight_bits=1)
 
 
 def test_a_weak_projection_is_noted_where_nengo_loihi_would_inflate_it(rng):

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from neurodeploy.compiler.checks import capacity, evidence, expressibility, precision
-from neurodeploy.compiler.resources import Usage
+from neurodeploy.compiler.checks import (
+    capacity,
+    connectivity,
+    evidence,
+    expressibility,
+    layers,
+    precision,
+    timing,
+)
+from neurodeploy.compiler.counts.uses import Usage
 from neurodeploy.diagnostics import Diagnostic
 from neurodeploy.program import Program
 
@@ -17,7 +25,10 @@ Check = Callable[[Program, Usage], Iterator[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
     *expressibility.CHECKS,
+    *layers.CHECKS,
     *capacity.CHECKS,
     *precision.CHECKS,
+    *connectivity.CHECKS,
+    *timing.CHECKS,
     *evidence.CHECKS,
 )

@@ -5,68 +5,110 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from neurodeploy.compiler.checks.finding import at_limit, in_all, of_block
-from neurodeploy.compiler.resources import OFF_CHIP, OUT_AXONS, CoreUse, Usage
+from neurodeploy.compiler.checks.finding import at_limit, in_all
+from neurodeploy.compiler.counts import engines as engine_counts
+from neurodeploy.compiler.counts import totals
+from neurodeploy.compiler.counts.blocks import MEMORY, OFF_CHIP, OUT_AXONS
+from neurodeploy.compiler.counts.uses import Usage
 from neurodeploy.diagnostics import Diagnostic, Place, Rule
 from neurodeploy.program import Program
 from neurodeploy.rules import capacity as rules
+from neurodeploy.rules.expressibility import TOO_MANY_OUTPUTS
 from neurodeploy.targets import names
 from neurodeploy.targets import target as find_target
 
 RULE_OF: dict[str, Rule] = {
     "compartments": rules.TOO_MANY_NEURONS,
     "input axons": rules.TOO_MANY_INPUT_AXONS,
-    "synapse memory": rules.SYNAPSE_MEMORY_EXCEEDED,
+    MEMORY: rules.SYNAPSE_MEMORY_EXCEEDED,
     OFF_CHIP: rules.TOO_MANY_AXONS_OFF_CHIP,
     "words per axon": rules.TOO_MANY_WORDS_PER_AXON,
+    engine_counts.KERNEL: rules.KERNEL_MEMORY,
+    engine_counts.NEURONS: rules.NEURON_MEMORY,
+    engine_counts.BIASES: rules.BIAS_MEMORY,
     "compartment profiles": rules.TOO_MANY_COMPARTMENT_PROFILES,
     "threshold profiles": rules.TOO_MANY_THRESHOLD_PROFILES,
     "synapse formats": rules.TOO_MANY_SYNAPSE_FORMATS,
 }
 """What to report where a resource of a core is exceeded."""
 
+WHOLE: dict[str, tuple[Rule, str]] = {
+    "neurons in all": (rules.TOO_MANY_NEURONS_IN_ALL, ""),
+    "synapses in all": (rules.TOO_MANY_SYNAPSES, ""),
+    "input channels": (rules.TOO_MANY_INPUTS, ""),
+    "output channels": (TOO_MANY_OUTPUTS, ""),
+    "neurons fed by the input": (rules.TOO_MANY_AT_THE_EDGE, "neurons listen to the input"),
+    "neurons that feed the output": (rules.TOO_MANY_AT_THE_EDGE, "neurons feed the output"),
+}
+"""What to report where the network as a whole exceeds a resource."""
+
 
 def cores_hold_their_blocks(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check ``used <= limit`` for every resource of every core; the worst of a population speaks for all."""
     for resource, rule in RULE_OF.items():
-        for rows in _by_population(program, usage):
+        for rows in usage.by_population():
             over = [row for row in rows if row.has(resource) and row[resource].over]
             if over:
                 worst = max(over, key=lambda row: row[resource].used)
                 use = worst[resource]
                 yield at_limit(
-                    rule, of_block(program, worst.block), use.limit, program,
+                    rule, worst.place, use.limit, program,
                     used=use.used, cores=len(over), more=in_all(len(over)),
                 )  # fmt: skip
 
 
+def whole_network(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check ``used <= limit`` for what the network takes as a whole."""
+    for use in usage.whole:
+        if use.over and use.resource in WHOLE:
+            rule, which = WHOLE[use.resource]
+            yield at_limit(rule, Place(layer="model"), use.limit, program, used=use.used, which=which)
+
+
+def engines(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that every layer finds an engine of its own that is large enough."""
+    if program.target.mapping != "layer-engines":
+        return
+    layers, cores = engine_counts.layers(program), engine_counts.core_list(program.target)
+    fit = [[engine_counts.fits(layer, core) for core in cores] for layer in layers]
+    possible = [row for row in fit if any(row)]
+    names = [layer.neuron.origin for layer, row in zip(layers, fit, strict=True) if any(row)]
+    stuck, room = engine_counts.blocking_set(possible)
+    if stuck:
+        limit = dataclasses.replace(program.target.limit("chip.cores"), value=room)
+        yield at_limit(
+            rules.NO_ASSIGNMENT, Place(layer=names[stuck[-1]]), limit, program,
+            used=len(stuck), layers=", ".join(names[i] for i in stuck),
+        )  # fmt: skip
+
+
 def output_axons(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check ``entries <= limit`` on every core, those to other chips with their extra entry."""
-    for rows in _by_population(program, usage):
-        over = [row for row in rows if row[OUT_AXONS].over]
+    for rows in usage.by_population():
+        over = [row for row in rows if row.has(OUT_AXONS) and row[OUT_AXONS].over]
         if not over:
             continue
         worst = max(over, key=lambda row: row[OUT_AXONS].used)
         use, extra = worst[OUT_AXONS], worst.extra_offchip
         rule = rules.ONLY_ON_ONE_CHIP if use.used - extra <= use.limit.value else rules.TOO_MANY_OUTPUT_AXONS
         yield at_limit(
-            rule, of_block(program, worst.block), use.limit, program,
+            rule, worst.place, use.limit, program,
             used=use.used, offchip=extra, cores=len(over), more=in_all(len(over)),
         )  # fmt: skip
 
 
 def cost_models(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check that memory that fits as one public tool counts also fits as the other does."""
-    for rows in _by_population(program, usage):
+    for rows in usage.by_population():
         for name in dict.fromkeys(use.resource for row in rows for use in row.uses):
-            if not name.startswith("synapse memory ("):
+            if not name.startswith(f"{MEMORY} ("):
                 continue
-            odd = [row for row in rows if row[name].over and not row["synapse memory"].over]
+            odd = [row for row in rows if row[name].over and not row[MEMORY].over]
             if odd:
                 worst = max(odd, key=lambda row: row[name].used)
                 yield at_limit(
-                    rules.COST_MODELS_DISAGREE, of_block(program, worst.block), worst[name].limit, program,
-                    used=worst[name].used, other=worst["synapse memory"].used, model=name[16:-1],
+                    rules.COST_MODELS_DISAGREE, worst.place, worst[name].limit, program,
+                    used=worst[name].used, other=worst[MEMORY].used, model=name[len(MEMORY) + 2 : -1],
                     cores=len(odd),
                 )  # fmt: skip
 
@@ -74,25 +116,31 @@ def cost_models(program: Program, usage: Usage) -> Iterator[Diagnostic]:
 def chips(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check ``cores <= chips x cores per chip`` on a board; a chip by itself only says how many it takes."""
     per_chip, board = program.target.limit("chip.cores"), program.target.limit("board.chips")
-    used = len(set(program.cores))
-    if not per_chip.known or used <= per_chip.value * (board.value if board.known else 1):
+    if program.target.mapping == "layer-engines" or not per_chip.known:
         return
-    boards = fitting_boards(program)
-    place = Place(layer="model")
-    if board.known:
-        room = per_chip.value * board.value
-        yield at_limit(
-            rules.TOO_MANY_CORES, place, dataclasses.replace(board, value=room, unit="cores"), program,
-            used=used, boards=boards, more=f" on {board.value} chips of {per_chip.value}", chips=board.value,
-        )  # fmt: skip
+    used, binding = (len(set(program.cores)), "blocks") if program.blocks else totals.cores_needed(program)
+    if used <= per_chip.value * (board.value if board.known else 1):
+        return
+    place, boards = Place(layer="model"), fitting_boards(program, used)
+    facts = {"used": used, "boards": boards, "binding": binding}
+    if per_chip.value == 1 and not board.known:
+        limit = dataclasses.replace(program.target.limit("core.neurons"), unit="neurons")
+        neurons = sum(p.size for p in totals.on_chip(program))
+        counted = program.target.limit("chip.neurons").known  # then the network as a whole was checked
+        if limit.known and neurons > limit.value and binding == "neurons" and not counted:
+            yield at_limit(rules.TOO_MANY_NEURONS_IN_ALL, place, limit, program, used=neurons)
+    elif board.known:
+        room = dataclasses.replace(board, value=per_chip.value * board.value, unit="cores")
+        more = f" on {board.value} chips of {per_chip.value}"
+        yield at_limit(rules.TOO_MANY_CORES, place, room, program, more=more, chips=board.value, **facts)
     else:
         need = -(-used // per_chip.value)
-        yield at_limit(rules.SPANS_CHIPS, place, per_chip, program, used=used, chips=need, boards=boards)
+        yield at_limit(rules.SPANS_CHIPS, place, per_chip, program, chips=need, **facts)
 
 
-def fitting_boards(program: Program) -> str:
+def fitting_boards(program: Program, needed: int) -> str:
     """Name the boards of this chip that have enough cores, smallest first."""
-    found, needed = [], len(set(program.cores))
+    found = []
     for name in names():
         target = find_target(name)
         count, per_chip = target.number("board.chips"), target.number("chip.cores")
@@ -101,11 +149,4 @@ def fitting_boards(program: Program) -> str:
     return ", ".join(name for _, name in sorted(found)) or "none is listed"
 
 
-def _by_population(program: Program, usage: Usage) -> list[list[CoreUse]]:
-    rows: dict[str, list[CoreUse]] = {}
-    for row in usage.cores:
-        rows.setdefault(program.blocks[row.block].population, []).append(row)
-    return list(rows.values())
-
-
-CHECKS = (cores_hold_their_blocks, output_axons, cost_models, chips)
+CHECKS = (cores_hold_their_blocks, whole_network, engines, output_axons, cost_models, chips)

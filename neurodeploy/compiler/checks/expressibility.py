@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from neurodeploy.compiler.checks.finding import at_limit, of_block, of_population
-from neurodeploy.compiler.resources import Usage
+from neurodeploy.compiler.counts.uses import Usage
 from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.program import Program
 from neurodeploy.rules import expressibility as rules
@@ -78,6 +78,27 @@ def reset_levels(program: Program, usage: Usage) -> Iterator[Diagnostic]:
             )
 
 
+def recurrence(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that nothing feeds back where the part is feed-forward."""
+    limit = program.target.limit("connectivity.recurrence")
+    if not limit.known or limit.value:
+        return
+    order = {p.name: i for i, p in enumerate(program.populations)}
+    for p in program.projections:
+        if order[p.source] >= order[p.target]:
+            source = program.population(p.source)
+            yield at_limit(rules.NO_RECURRENCE, of_population(source), limit, program, used=p.target)
+
+
+def destinations(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check ``layers fed <= limit`` for every population."""
+    limit = program.target.limit("connectivity.destinations_per_layer")
+    for population in program.populations if limit.known else ():
+        used = len({p.target for p in program.projections if p.source == population.name})
+        if used > limit.value:
+            yield at_limit(rules.TOO_MANY_DESTINATIONS, of_population(population), limit, program, used=used)
+
+
 def core_parameters(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check that what a core keeps once is the same for all neurons of a block."""
     limit = program.target.limit("core.global_params")
@@ -92,4 +113,13 @@ def core_parameters(program: Program, usage: Usage) -> Iterator[Diagnostic]:
             )  # fmt: skip
 
 
-CHECKS = (spiking_part, something_on_chip, neuron_models, resets, reset_levels, core_parameters)
+CHECKS = (
+    spiking_part,
+    something_on_chip,
+    neuron_models,
+    resets,
+    reset_levels,
+    recurrence,
+    destinations,
+    core_parameters,
+)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler import scales
+from neurodeploy.compiler import rounding, scales
 from neurodeploy.compiler.checks.finding import at_limit, of_population
+from neurodeploy.compiler.counts.uses import Usage
 from neurodeploy.compiler.lower import gain
 from neurodeploy.compiler.registers import Registers, registers
-from neurodeploy.compiler.resources import Usage
 from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.graph import Node
@@ -219,6 +219,58 @@ def calibrated_units(program: Program, usage: Usage) -> Iterator[Diagnostic]:
                 yield rule.at(of_population(population), used=used, count=population.size, unit="neurons")
 
 
+def generic_rounding(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check what rounding to the part's widest weights does, where no pass has rounded them."""
+    bits = program.target.words("synapse.weight.bits")
+    if registers(program.target) is not None or not bits:
+        return
+    width = min(max(bits), int(program.options.get("weight_bits", max(bits))))
+    for p in program.projections:
+        weight = np.nan_to_num(p.map.weight)
+        signed = int((weight < 0).any() and "mixed" in program.target.words("synapse.weight.sign_modes"))
+        step = float(np.abs(weight).max(initial=0)) / max(2 ** (width - signed) - 1, 1)
+        error = rounding.rms(np.rint(weight / step) * step - weight) if step else 0.0
+        size = rounding.typical_size(weight)
+        if error > rounding.TOLERANCE * size:
+            yield rules.WEIGHT_ROUNDING.at(
+                Place(layer=p.origin, node=p.target), source=p.source, used=error / size,
+                limit=rounding.TOLERANCE, unit="of their size", bits=width,
+            )  # fmt: skip
+
+
+def shift_decays(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check ``tau <= 2**k steps`` where a decay is a bit shift of at most k."""
+    top = program.target.number("neuron.decay.max")
+    if program.target.limit("neuron.decay.form").value != "shift" or top is None:
+        return
+    for population in program.populations:
+        neuron = population.membrane
+        for which, keep in (("synaptic", neuron.keep_u), ("membrane", neuron.keep_v)):
+            lost = 1 - np.asarray(keep)
+            used = float(1 / lost[lost > 0].min()) if (lost > 0).any() else 0.0
+            if population.on_chip and used > 2**top * (1 + 1e-9):
+                yield rules.SHIFT_DECAY.at(
+                    of_population(population), which=which, used=used, limit=2**top, unit="steps",
+                    target=program.target.id,
+                )  # fmt: skip
+
+
+def weights_above_threshold(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that one spike adds less than a threshold where events are handled one by one."""
+    if program.target.mapping != "layer-engines":
+        return
+    for population in program.populations:
+        threshold = population.membrane.threshold
+        into = [p.map.weight for p in program.projections if p.target == population.name]
+        if threshold is None or not into:
+            continue
+        used = max(float(np.nanmax(w, initial=0)) for w in into) / float(np.min(threshold))
+        if used > 1:
+            yield rules.THRESHOLD_BELOW_WEIGHTS.at(
+                of_population(population), used=used, limit=1, unit="thresholds"
+            )
+
+
 CHECKS = (
     finite,
     thresholds,
@@ -229,4 +281,7 @@ CHECKS = (
     current_overflow,
     readouts,
     calibrated_units,
+    generic_rounding,
+    shift_decays,
+    weights_above_threshold,
 )

@@ -1,0 +1,1 @@
+"""Counting: blocks on cores, layers on engines, and networks as a whole."""

@@ -1,0 +1,28 @@
+"""ND7xx: time, rates and what enters and leaves."""
+
+from __future__ import annotations
+
+from neurodeploy.diagnostics import Rule
+from neurodeploy.rules.words import ERROR, RATE, WARNING
+
+INPUT_SPIKES = Rule(
+    "ND703", "too-many-input-spikes", WARNING, RATE,
+    "{used:.0f} input spikes per step on calibration data; the host sends {target} up to {limit:,} per chip",
+    why="Spikes beyond that are dropped by the embedded processor, and only a warning at run time says so.",
+    remedy="Raise the limit of the board's software, lower the input rate, or use input coding 'bias'.",
+    example="784 pixels at 0.13 spikes per step through nengo-loihi's default of 50",
+)  # fmt: skip
+STEP_TOO_SHORT = Rule(
+    "ND708", "step-too-short", ERROR, RATE,
+    "a step of {used:,.0f} ns; {target} needs {limit:,.0f} ns",
+    why="Cores agree on the end of a step; that, and what they compute in it, takes time.",
+    remedy="Lengthen the step (dt), or slow the input down by a time-scale factor.",
+    example="dt = 0.1 ms on SpiNNaker 1",
+)  # fmt: skip
+RUN_TOO_LONG = Rule(
+    "ND712", "run-too-long", ERROR, RATE,
+    "a run of {used:.3g} s; {target} times runs of up to {limit:.3g} s",
+    why="The part's timer ends the run.",
+    remedy="Run fewer steps, or split the run.",
+    example="a run longer than the part's timer counts",
+)  # fmt: skip
