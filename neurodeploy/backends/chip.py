@@ -156,7 +156,9 @@ class Chip:
 
     # --- what goes in and out ---
 
-    def host2chip(self, spikes: Sequence[tuple[Any, int, Any]], errors: Sequence[tuple[Any, int, Any]]) -> None:
+    def host2chip(
+        self, spikes: Sequence[tuple[Any, int, Any]], errors: Sequence[tuple[Any, int, Any]]
+    ) -> None:
         """Queue spikes and set the errors of the coming steps.
 
         Parameters

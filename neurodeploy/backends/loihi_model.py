@@ -61,7 +61,9 @@ def translate(model: Any) -> Translation:
     outside = [Group("inputs", sum(sizes), None)] if inputs else []
     sources = [(0, first[id(i)], i) for i in inputs] + [(groups[id(b)], 0, b) for b in blocks]
     found = [(block, synapse) for block in blocks for synapse in block.synapses]
-    plain = [w for block, s in found if not s.learning for w in _wires(s, groups[id(block)], sources, sum(sizes))]
+    plain = [
+        w for block, s in found if not s.learning for w in _wires(s, groups[id(block)], sources, sum(sizes))
+    ]
     learning = [(block, s) for block, s in found if s.learning]
     rules = tuple(_learning(s, groups[id(block)], sources, sum(sizes)) for block, s in learning)
     return Translation(
@@ -132,7 +134,9 @@ def _rows(synapse: Any) -> tuple[npt.NDArray[np.int64], Ints, Ints]:
     return start, index[np.sort(last)], weight[np.sort(last)]
 
 
-def _expand(synapse: Any, part: tuple[Ints, Ints, Ints], first_row: Any, rows: tuple[Any, Ints, Ints]) -> Entries:
+def _expand(
+    synapse: Any, part: tuple[Ints, Ints, Ints], first_row: Any, rows: tuple[Any, Ints, Ints]
+) -> Entries:
     """List the synapses of some source neurons one by one."""
     neuron, axon, atom = part
     base = np.zeros(synapse.n_axons, np.int64)
@@ -168,7 +172,9 @@ def _learning(synapse: Any, target: int, sources: list[tuple[int, int, Any]], ou
         target=target,
         weight=np.concatenate([np.asarray(w) for w in synapse.weights]).astype(np.int32),
         axons=tuple(axons),
-        decay=math.nan if not synapse.tracing_tau else float(np.exp(-synapse.train_epoch / synapse.tracing_tau)),
+        decay=math.nan
+        if not synapse.tracing_tau
+        else float(np.exp(-synapse.train_epoch / synapse.tracing_tau)),
         gain=float(synapse.tracing_mag),
         rate=int(synapse._lr_int),
         product_shift=int(LEARN_FRACTION + synapse._lr_exp - LEARN_OVERFLOW),

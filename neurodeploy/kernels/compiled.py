@@ -18,6 +18,8 @@ from neurodeploy.kernels.state import Bools, Bytes, Ints, Longs, State, Trace
 
 Floats = npt.NDArray[np.float64]
 Arrays = tuple[npt.NDArray[Any], ...]
+WORDS = 624
+"""Of the Mersenne Twister."""
 WATCHED = ("u", "v", "wait", "spiked")
 """What can be recorded, in the order of the kernel."""
 
@@ -129,7 +131,7 @@ def _twisters(layout: Layout, batch: int, seeds: list[int] | None) -> npt.NDArra
     if not layout.random:
         return np.zeros((batch, 0), np.uint32)
     states = [np.random.RandomState(seed).get_state() for seed in seeds or range(batch)]
-    return np.array([[*words, at] for _, words, at, *_ in states], np.uint32)
+    return np.array([[*words, at] for _, words, at, *_ in states], np.uint32).reshape(batch, WORDS + 1)
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -244,7 +246,7 @@ def tables(layout: Layout) -> Arrays:
 def extras(layout: Layout, watch: Longs | None) -> Arrays:
     """Return the rest of the tables; `watch` has lines (group, what, position, column), sorted by group."""
     watch = np.zeros((0, 4), np.int64) if watch is None else watch
-    setup = np.array([layout.delay, layout.outside, layout.random], np.int64)
+    setup = np.array([layout.delay, layout.outside, layout.random, layout.noise[0].any()], np.int64)
     ends = np.searchsorted(watch[:, 0], np.arange(len(layout.groups) + 1)).astype(np.int64)
     lines = np.ascontiguousarray(watch[:, 1:])
     return (
@@ -292,6 +294,7 @@ def workspace(layout: Layout, horizon: int, *, most: int = 0) -> Arrays:
         np.zeros(MEMO),
         np.zeros(MEMO, np.int64),
         np.zeros(MEMO, np.uint64),
+        np.zeros(WORDS, np.uint32),
     )
 
 

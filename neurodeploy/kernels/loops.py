@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.kernels import lanes
-from neurodeploy.kernels.chance import add_noise, learn
+from neurodeploy.kernels.chance import add_noise, learn, prepare, skip_noise
 from neurodeploy.kernels.deliver import deliver
 from neurodeploy.kernels.lanes import jit, jit_apart
 from neurodeploy.kernels.layout import GENERAL, HORIZON, MEMO, OUTSIDE
@@ -243,15 +243,19 @@ def run_block(
 ) -> None:
     """Run one sample for up to `HORIZON` steps, stage by stage."""
     noise, rates, position, stages, setup = extra[1], extra[2], extra[3], extra[5], extra[6]
-    n = len(work[2])
+    n, words = len(work[2]), work[14]
     for s in range(len(stages)):
         for t in range(steps):
             deliver_all(stages[s, 2], stages[s, 3], t, setup[0], tables, work, sample, result[2])
             if setup[2]:
                 _, _, random, traces, marks, learned, flags, errors = sample
                 step = span[2] + t0 + t + 1
-                flags[0] |= learn(step, tables[6], rates, errors, traces, marks, learned, random)
-                add_noise(noise, position, extra[0][2 * n : 3 * n], work[2], work[1], random, setup[1])
+                flags[0] |= learn(step, tables[6], rates, errors, traces, marks, learned, random, words)
+                if setup[3]:
+                    base = extra[0][2 * n : 3 * n]
+                    add_noise(noise, position, base, work[2], work[1], random, words, setup[1])
+                else:
+                    skip_noise(noise.shape[1], random, words)
             step_groups(stages[s, 0], stages[s, 1], t0, t, span, tables, extra, work, sample, read_at, result)
 
 
@@ -278,7 +282,7 @@ def run_samples(span: Any, tables: Any, extra: Any, work: Any, state: Any, given
         As `compiled` makes them.
     """
     groups, position, delay, outside = tables[0], extra[3], extra[6][0], extra[6][1]
-    _, _, bias, lists, room, first, count, _, _, _, _, memo_rate, memo_done, memo_train = work
+    _, _, bias, lists, room, first, count, _, _, _, _, memo_rate, memo_done, memo_train, words = work
     cells, fired, counts, random, traces, marks, learned = state
     rates, starts, events, own_bias, errors, read_at = given
     decisions, spikes, synops, flags, history, seen = out
@@ -290,6 +294,8 @@ def run_samples(span: Any, tables: Any, extra: Any, work: Any, state: Any, given
         )  # fmt: skip
         result = (decisions[b], spikes[b], synops[b], history[b], seen[b])
         recall(fired[b], groups, room, lists, first, count)
+        if extra[6][2]:
+            prepare(random[b], words)
         for i in range(own_bias.shape[1]):
             bias[position[i]] = own_bias[b, i]
         for t0 in range(0, steps, HORIZON):
