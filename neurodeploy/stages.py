@@ -183,7 +183,7 @@ def laid_out(program: Program) -> Program:
     """Return a program that lies on cores; refuse one for whose target the compiler knows no layout."""
     if not program.blocks and not program.errors:
         raise OptionError(
-            f"networks are not laid out for '{program.target.id}' yet, so whether this one fits is not known; "
+            f"networks are not laid out for '{program.target.id}' yet, so whether it fits is not known; "
             "those for loihi1 and its boards are"
         )
     return program
