@@ -1,4 +1,4 @@
-"""Samples and labels from ``.npz`` files, read without pickle.
+"""Samples and labels from ``.npz``, HDF5 and Zarr, read without pickle; those of a run a slice at a time.
 
 The keys of a file say what its samples are for, so that test data never tunes a model: calibration takes
 ``x_train`` or ``x``, a run takes ``x`` and ``y`` or ``x_test`` and ``y_test``, as in Keras' ``mnist.npz``.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.arrays import Arrays, Rows, Stored, blocks, open_arrays
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import MAX_ARRAY_BYTES
 
@@ -26,7 +26,6 @@ Longs = npt.NDArray[np.int64]
 CALIBRATION_KEYS = ("x_train", "x")
 TEST_KEYS = (("x", "y"), ("x_test", "y_test"))
 TRAINING_KEYS = (("x", "y"), ("x_train", "y_train"), ("x_test", "y_test"))
-_UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +34,14 @@ class Samples:
 
     Parameters
     ----------
-    x : ndarray, shape (B, ...)
-        As stored.
+    x : ndarray or Stored, shape (B, ...)
+        As stored; still in the file if it was opened and not read.
     y : ndarray of int64, shape (B,), optional
     source : str
         File name, for messages and run cards.
     """
 
-    x: Array
+    x: Rows
     y: Longs | None
     source: str
 
@@ -68,12 +67,12 @@ def read_calibration(path: str | os.PathLike[str]) -> Array:
     DataError
         If the file cannot be read or has neither key (a lone ``x_test`` is refused by name).
     """
-    with _open(path) as arrays:
+    with open_arrays(path) as arrays:
         key = next((k for k in CALIBRATION_KEYS if k in arrays), None)
         if key is None:
             why = "; x_test is for measuring, not for tuning" if "x_test" in arrays else ""
             raise DataError(f"'{path}' holds {_names(arrays)}; calibration takes x or x_train{why}")
-        x = arrays[key]
+        x = _whole(arrays[key])
     check_samples(x, f"'{path}' {key}")
     return x
 
@@ -85,13 +84,18 @@ def draw(x: Array, *, count: int, seed: int) -> Array:
     return x[np.sort(np.random.default_rng(seed).choice(len(x), count, replace=False))]
 
 
-def read_test(path: str | os.PathLike[str], *, limit: int | None = None) -> Samples:
-    """Read the samples of a run and, where there are any, their labels.
+@contextlib.contextmanager
+def open_samples(path: str | os.PathLike[str], *, limit: int | None = None) -> Iterator[Samples]:
+    """Open the samples of a run and, where there are any, their labels.
+
+    Samples stay in the file and are read a slice at a time, so they may be more than fits into memory; labels
+    are read at once.
 
     Parameters
     ----------
     path : path-like
-        An ``.npz`` with ``x`` and, for accuracy, ``y``; or ``x_test`` and ``y_test``.
+        An ``.npz``, an HDF5 file or a Zarr group with ``x`` and, for accuracy, ``y``; or ``x_test`` and
+        ``y_test``.
     limit : int, optional
         Take only the first samples.
 
@@ -102,6 +106,12 @@ def read_test(path: str | os.PathLike[str], *, limit: int | None = None) -> Samp
     OptionError
         If `limit` is not positive.
     """
+    with _open(path, TEST_KEYS, "a run", limit) as samples:
+        yield samples
+
+
+def read_test(path: str | os.PathLike[str], *, limit: int | None = None) -> Samples:
+    """Read what `open_samples` opens."""
     return _read(path, TEST_KEYS, "a run", limit)
 
 
@@ -122,18 +132,36 @@ def read_training(path: str | os.PathLike[str], *, limit: int | None = None) -> 
 def _read(
     path: str | os.PathLike[str], pairs: Sequence[tuple[str, str]], what: str, limit: int | None
 ) -> Samples:
+    with _open(path, pairs, what, limit) as samples:
+        assert isinstance(samples.x, Stored)
+        x = _whole(samples.x)
+        check_samples(x, samples.x.name)
+        return Samples(x, samples.y, samples.source)
+
+
+@contextlib.contextmanager
+def _open(
+    path: str | os.PathLike[str], pairs: Sequence[tuple[str, str]], what: str, limit: int | None
+) -> Iterator[Samples]:
     if limit is not None and limit < 1:
         raise OptionError(f"a limit of {limit} leaves no samples; the smallest is 1")
-    with _open(path) as arrays:
+    with open_arrays(path) as arrays:
         keys = next((pair for pair in pairs if pair[0] in arrays), None)
         if keys is None:
             wanted = ", or ".join(" and ".join(pair) for pair in pairs)
             raise DataError(f"'{path}' holds {_names(arrays)}; {what} takes {wanted}")
         x = arrays[keys[0]]
+        _check_kind(x, x.name)
         y = arrays[keys[1]] if keys[1] in arrays else None  # noqa: SIM401 - not a dict
-    check_samples(x, f"'{path}' {keys[0]}")
-    labels = None if y is None else as_labels(y, len(x), f"'{path}' {keys[1]}")[:limit]
-    return Samples(x[:limit], labels, Path(path).name)
+        labels = None if y is None else as_labels(_whole(y), len(x), y.name)[:limit]
+        yield Samples(x.first(limit), labels, Path(path).name)
+
+
+def _whole(stored: Stored) -> Array:
+    """Read an array that has to be in memory."""
+    if stored.nbytes > MAX_ARRAY_BYTES:
+        raise DataError(f"{stored.name} has {stored.nbytes} bytes, more than is read at once")
+    return np.asarray(stored)
 
 
 def as_labels(y: npt.ArrayLike, samples: int, name: str = "labels") -> Longs:
@@ -170,81 +198,29 @@ def as_labels(y: npt.ArrayLike, samples: int, name: str = "labels") -> Longs:
     return array[:, 0].astype(np.int64)
 
 
-class _Arrays:
-    """The arrays of one open file: names at once, values when asked for."""
-
-    def __init__(self, path: str, npz: Any) -> None:
-        self._path, self._npz = path, npz
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._npz.files
-
-    @property
-    def names(self) -> Sequence[str]:
-        return tuple(self._npz.files)
-
-    def __getitem__(self, key: str) -> Array:
-        try:
-            size = self._npz.zip.getinfo(f"{key}.npy").file_size
-            if size > MAX_ARRAY_BYTES:
-                raise DataError(f"'{self._path}': '{key}' claims {size} bytes, more than is read at once")
-            return np.asarray(self._npz[key])
-        except DataError:
-            raise
-        except KeyError:
-            raise DataError(f"'{self._path}': '{key}' is not an array") from None
-        except _UNREADABLE as error:
-            if "allow_pickle" in str(error):
-                raise DataError(
-                    f"'{self._path}': '{key}' holds pickled objects, which are never read; save plain numbers"
-                ) from None
-            raise DataError(f"'{self._path}': '{key}' cannot be read, the file is damaged: {error}") from None
-
-
-@contextlib.contextmanager
-def _open(path: str | os.PathLike[str]) -> Iterator[_Arrays]:
-    where = Path(path)
-    if not where.exists():
-        raise DataError(f"'{path}' does not exist; name an .npz file")
-    if where.is_dir():
-        raise DataError(f"'{path}' is a folder; name an .npz file")
-    with where.open("rb") as file:  # opened here, because NumPy leaves a damaged file open
-        try:
-            npz = np.load(file, allow_pickle=False)
-        except _UNREADABLE as error:
-            raise DataError(
-                f"'{path}' is not a readable .npz file: {_why(where, error)}; write it with numpy.savez"
-            ) from None
-        if isinstance(npz, np.ndarray):
-            raise DataError(f"'{path}' is a single array; save it as numpy.savez(path, x=...)")
-        with npz:
-            yield _Arrays(str(path), npz)
-
-
-def _why(where: Path, error: Exception) -> str:
-    if where.stat().st_size == 0:
-        return "it is empty"
-    if "pickle" in str(error):
-        return "it is a pickle or no NumPy file at all, and pickles are never read"
-    return f"it is damaged or truncated ({error})"
-
-
-def check_samples(x: Array, name: str = "samples") -> None:
-    """Refuse what is not a batch of finite numbers.
+def check_samples(x: Rows, name: str = "samples") -> None:
+    """Refuse what is not a batch of finite numbers; an array in a file is gone through once.
 
     Raises
     ------
     DataError
         Naming the first bad sample.
     """
+    _check_kind(x, name)
+    if x.dtype.kind != "f":
+        return
+    for first, part in blocks(x):
+        if not np.isfinite(part).all():
+            bad = first + int(np.flatnonzero(~np.isfinite(part.reshape(len(part), -1)).all(axis=1))[0])
+            raise DataError(f"{name}: sample {bad} holds values that are not finite (NaN or infinity)")
+
+
+def _check_kind(x: Rows, name: str) -> None:
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name}: samples are {x.dtype}, not numbers")
-    if x.ndim == 0 or x.size == 0:
+    if not x.shape or not all(x.shape):
         raise DataError(f"{name}: there are no samples (shape {x.shape})")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        bad = int(np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))[0])
-        raise DataError(f"{name}: sample {bad} holds values that are not finite (NaN or infinity)")
 
 
-def _names(arrays: _Arrays) -> str:
+def _names(arrays: Arrays) -> str:
     return ", ".join(arrays.names) or "nothing"

@@ -101,7 +101,9 @@ def _try_folder(folder: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_hdf5(path: str | os.PathLike[str] | BinaryIO, *, label: str | None = None) -> Iterator[h5py.File]:
+def open_hdf5(
+    path: str | os.PathLike[str] | BinaryIO, *, label: str | None = None, most: int | None = MAX_ARRAY_BYTES
+) -> Iterator[h5py.File]:
     """Open an HDF5 file read-only, refusing links that lead out of it or round in it.
 
     Parameters
@@ -109,6 +111,8 @@ def open_hdf5(path: str | os.PathLike[str] | BinaryIO, *, label: str | None = No
     path : path-like or binary file
     label : str, optional
         What messages call it; the path where none is given.
+    most : int, optional
+        Largest array there may be, in bytes; None where arrays are read slice by slice.
 
     Raises
     ------
@@ -126,7 +130,7 @@ def open_hdf5(path: str | os.PathLike[str] | BinaryIO, *, label: str | None = No
         ) from error
     with file:
         try:
-            _refuse_links(file, label)
+            _refuse_links(file, label, most)
         except LoadError:
             raise
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
@@ -134,7 +138,7 @@ def open_hdf5(path: str | os.PathLike[str] | BinaryIO, *, label: str | None = No
         yield file
 
 
-def _refuse_links(group: h5py.Group, path: str) -> None:
+def _refuse_links(group: h5py.Group, path: str, most: int | None) -> None:
     import h5py
 
     seen: set[Any] = set()
@@ -155,10 +159,10 @@ def _refuse_links(group: h5py.Group, path: str) -> None:
                 seen.add(key)
                 stack.append(item)
             elif isinstance(item, h5py.Dataset):
-                _refuse_odd_dataset(item, path)
+                _refuse_odd_dataset(item, path, most)
 
 
-def _refuse_odd_dataset(dataset: h5py.Dataset, path: str) -> None:
+def _refuse_odd_dataset(dataset: h5py.Dataset, path: str, most: int | None) -> None:
     import h5py
 
     plain = dataset.dtype.kind in "biufSU" or h5py.check_string_dtype(dataset.dtype) is not None
@@ -166,5 +170,5 @@ def _refuse_odd_dataset(dataset: h5py.Dataset, path: str) -> None:
         raise LoadError(f"'{path}': '{dataset.name}' holds {dataset.dtype}; only numbers and text are read")
     if dataset.external or dataset.is_virtual:
         raise LoadError(f"'{path}': '{dataset.name}' keeps its data in another file, which is not followed")
-    if dataset.size is not None and dataset.size * dataset.dtype.itemsize > MAX_ARRAY_BYTES:
+    if most is not None and dataset.size is not None and dataset.size * dataset.dtype.itemsize > most:
         raise LoadError(f"'{path}': '{dataset.name}' claims {dataset.shape} values, more than any model here")

@@ -121,7 +121,7 @@ def test_pickled_objects_are_refused_without_being_loaded(tmp_path):
 
 def test_a_claim_of_more_bytes_than_any_data_set_is_refused_before_reading(tmp_path, monkeypatch):
     monkeypatch.setattr("neurodeploy.data.MAX_ARRAY_BYTES", 100)
-    with pytest.raises(DataError, match="claims 320 bytes"):
+    with pytest.raises(DataError, match="has 192 bytes, more than is read at once"):
         read_test(write(tmp_path, x=X))
 
 
