@@ -17,6 +17,7 @@ from neurodeploy.rules import (
     expressibility,
     hardware,
     plasticity,
+    policy,
     precision,
     timing,
 )
@@ -29,6 +30,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     plasticity,
     timing,
     hardware,
+    policy,
 )
 
 RULES: dict[str, Rule] = {

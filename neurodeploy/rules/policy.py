@@ -1,0 +1,29 @@
+"""ND9xx: our own invariants, and what was asked of the findings themselves."""
+
+from __future__ import annotations
+
+from neurodeploy.diagnostics import Rule
+from neurodeploy.rules.words import ERROR, INFO, WARNING
+
+WAIVER_EXPIRED = Rule(
+    "ND907", "waiver-expired", WARNING, INFO,
+    "the waiver of {waived} for '{layer}' ended on {expires}; its finding counts again",
+    why="A waiver is a promise to look again by a date.",
+    remedy="Look again: mend the network, or renew the waiver with a reason that still holds.",
+    example="expires = 2024-01-31 in a waiver file",
+)  # fmt: skip
+WAIVER_UNUSED = Rule(
+    "ND908", "waiver-unused", WARNING, INFO,
+    "the waiver of {waived} for '{layer}' matches no finding",
+    why="What it waived is gone, or the name is misspelt; left in place it would hide the next finding of "
+    "this kind.",
+    remedy="Delete the waiver, or correct its code or layer.",
+    example="a waiver for a layer that was renamed",
+)  # fmt: skip
+NOT_WAIVABLE = Rule(
+    "ND909", "not-waivable", ERROR, INFO,
+    "{waived} in '{layer}' is an error of kind {kind}, which no waiver lifts",
+    why="A part cannot hold more than it has, whoever agrees to it.",
+    remedy="Delete the waiver and mend the network, or choose a larger target.",
+    example="a waiver for 1,300 neurons on a core of 1,024",
+)  # fmt: skip
