@@ -164,3 +164,19 @@ TOO_MANY_AT_THE_EDGE = Rule(
     remedy="Put a smaller layer first or last.",
     example="a first layer of 200 neurons on Xylo Audio 3, where the input reaches 128",
 )  # fmt: skip
+SHARED_PARAMETERS = Rule(
+    "ND321", "shared-parameters", ERROR, CAPACITY,
+    "{neurons:,} neurons take {used:,} places, because {shared} share decays and threshold; {target} has "
+    "{limit:,}",
+    why="Neurons are kept in groups with one set of parameters; a neuron with a set of its own leaves the "
+    "rest of its group empty.",
+    remedy="Give neurons the same time constants and thresholds, in groups or per layer.",
+    example="200 neurons with 200 time constants on ReckOn, where pairs share one",
+)  # fmt: skip
+SYNAPSE_BYTES = Rule(
+    "ND323", "synapse-bytes", ERROR, CAPACITY,
+    "synapses take {used:,} bytes, {bytes} each; {target} has {limit:,}",
+    why="Synapses lie in the chip's own DRAM, from which cores fetch a row for every spike.",
+    remedy="Prune, narrow layers, or choose a board with more chips.",
+    example="40 million synapses on one SpiNNaker chip",
+)  # fmt: skip

@@ -107,3 +107,10 @@ TOO_MANY_DESTINATIONS = Rule(
     remedy="Insert a layer that repeats its input, or drop a skip connection.",
     example="a layer with three branches on Speck",
 )  # fmt: skip
+READOUT_CLASSES = Rule(
+    "ND224", "readout-classes", WARNING, WALL,
+    "{used:,} outputs; the part's own read-out decides between {limit:,} classes",
+    why="The winner is one of a few codes; the spikes of every output still leave over the monitor bus.",
+    remedy="Count output spikes on the host, or merge classes.",
+    example="20 classes on Speck, whose read-out has 15",
+)  # fmt: skip

@@ -174,3 +174,17 @@ THRESHOLD_BELOW_WEIGHTS = Rule(
     remedy="Balance with a lower rate, so that a spike adds less than a threshold.",
     example="a weight of 2 with a threshold of 1 on Speck",
 )  # fmt: skip
+MEMBRANE_FLOOR = Rule(
+    "ND429", "membrane-floor", WARNING, RANGE,
+    "{used:,} of {count:,} neurons have negative inputs, and their membrane stops at {limit}",
+    why="What pulls a membrane below its floor is forgotten, so inhibition counts only above it.",
+    remedy="Train with weights that are not negative, or calibrate accuracy on the part itself.",
+    example="any layer with negative weights on ODIN",
+)  # fmt: skip
+WEIGHTS_UNDER_THRESHOLD = Rule(
+    "ND431", "weights-under-threshold", WARNING, RANGE,
+    "the largest weight is {used:,} of {limit:,} codes where the threshold ends its register ({threshold:,})",
+    why="Weights and threshold share one scale; a high threshold leaves weights few codes.",
+    remedy="Scale weights up or the threshold down by balancing on calibration data.",
+    example="a threshold of 100 weights on ODIN, whose threshold has 8 bits and whose weights have 3",
+)  # fmt: skip

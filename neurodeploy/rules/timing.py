@@ -26,3 +26,17 @@ RUN_TOO_LONG = Rule(
     remedy="Run fewer steps, or split the run.",
     example="a run longer than the part's timer counts",
 )  # fmt: skip
+SPIKES_PER_STEP = Rule(
+    "ND704", "spikes-per-step", ERROR, RATE,
+    "a neuron sends up to {used} spike per step; {target} takes {limit}",
+    why="Spikes of a step are counted in a field of fixed width.",
+    remedy="Choose another target.",
+    example="a part that takes no spikes from outside",
+)  # fmt: skip
+THROUGHPUT = Rule(
+    "ND707", "throughput", WARNING, RATE,
+    "{used:,} neurons; at {per_core:,} per core, {target} updates {limit:,} in real time",
+    why="Neurons are a program, and a core has so many cycles per step: what exceeds them takes longer.",
+    remedy="Choose a board with more chips, or run slower than real time.",
+    example="200,000 neurons on one SpiNNaker 2",
+)  # fmt: skip

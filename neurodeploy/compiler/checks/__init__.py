@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from neurodeploy.compiler.checks import (
+    budgets,
     capacity,
     connectivity,
     evidence,
     expressibility,
+    formats,
     layers,
     precision,
     timing,
@@ -29,6 +31,8 @@ CHECKS: tuple[Check, ...] = (
     *capacity.CHECKS,
     *precision.CHECKS,
     *connectivity.CHECKS,
+    *formats.CHECKS,
+    *budgets.CHECKS,
     *timing.CHECKS,
     *evidence.CHECKS,
 )
