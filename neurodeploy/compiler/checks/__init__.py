@@ -17,6 +17,7 @@ from neurodeploy.compiler.checks import (
     formats,
     layers,
     precision,
+    shapes,
     timing,
 )
 from neurodeploy.compiler.counts.uses import Usage
@@ -28,6 +29,7 @@ Check = Callable[[Program, Usage], Iterator[Diagnostic]]
 CHECKS: tuple[Check, ...] = (
     *expressibility.CHECKS,
     *layers.CHECKS,
+    *shapes.CHECKS,
     *capacity.CHECKS,
     *precision.CHECKS,
     *connectivity.CHECKS,
