@@ -72,8 +72,9 @@ class Chip:
             self.columns[probe] = []
             self._recorded[probe] = [[] for _ in probe.target]
             for block, chosen in zip(probe.target, probe.slice, strict=True):
-                group = self.translation.groups[id(block)]
-                at = self.layout.position[self.layout.span(group)][chosen]
+                group, first = self.translation.homes[id(block)]
+                start = self.layout.span(group).start + first
+                at = self.layout.position[start : start + block.n_neurons][chosen]
                 self.columns[probe].append(slice(len(lines), len(lines) + len(at)))
                 lines += [(group, KEYS.index(probe.key), int(p), len(lines) + i) for i, p in enumerate(at)]
         watch = np.array(sorted(lines, key=lambda line: line[0]), np.int64).reshape(-1, 4)
@@ -125,15 +126,15 @@ class Chip:
     def _events(self, steps: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """Take the spikes that arrive in the coming steps from the inputs.
 
-        Those tagged n arrive in step n + 1: the first step's are put down as on their way, and the last step's
-        are left, because they may still be added to.
+        Those tagged n arrive in step n + 1: the first step's are put down as on their way, and the last
+        step's are left, because they may still be added to.
         """
         starts, events = np.zeros((1, steps + 1), np.int64), []
         for k in range(steps):
             tag, found = self.t + k, 0
             for source in self.inputs if tag else ():
                 idxs = np.asarray(source.spike_idxs(tag), np.int64)
-                at = self.layout.position[self.translation.first[id(source)] + idxs]
+                at = self.layout.position[self.translation.homes[id(source)][1] + idxs]
                 if k == 0:
                     np.add.at(self.batch.fired[0, -1], at, 1)
                 else:

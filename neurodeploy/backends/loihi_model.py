@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.kernels.circuit import Circuit, Entries, Group, Learning, Noise, Wires, gather, merge
+from neurodeploy.kernels.rows import mantissas
 from neurodeploy.numerics.neurons import Compartments
 
 Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
 
 LEARN_FRACTION = 7
 """Bits of a learned weight that are kept while it changes (nengo-loihi, `builder/discretize.py`)."""
@@ -27,17 +28,15 @@ class Translation:
     Parameters
     ----------
     circuit : Circuit
-    groups : dict
-        Group of each block, by identity.
-    first : dict
-        First neuron of each `SpikeInput` within the group outside, by identity.
+        All inputs make up group 0, if there are any; the blocks follow in the model's order.
+    homes : dict
+        Group, and first neuron in it, of each block and input, by identity.
     rules : tuple
         Synapses that learn, in the order of ``circuit.learning``.
     """
 
     circuit: Circuit
-    groups: dict[int, int]
-    first: dict[int, int]
+    homes: dict[int, tuple[int, int]]
     rules: tuple[Any, ...]
 
 
@@ -52,73 +51,118 @@ def translate(model: Any) -> Translation:
     Returns
     -------
     Translation
-        All inputs make up group 0, if there are any; then comes one group per block.
     """
-    inputs, blocks = list(model.inputs), list(model.blocks)
-    sizes = [i.n_neurons for i in inputs]
-    first = {id(i): int(n) for i, n in zip(inputs, np.cumsum([0, *sizes]), strict=False)}
-    groups = {id(b): k + bool(inputs) for k, b in enumerate(blocks)}
-    outside = [Group("inputs", sum(sizes), None)] if inputs else []
-    sources = [(0, first[id(i)], i) for i in inputs] + [(groups[id(b)], 0, b) for b in blocks]
-    found = [(block, synapse) for block in blocks for synapse in block.synapses]
-    plain = [
-        w for block, s in found if not s.learning for w in _wires(s, groups[id(block)], sources, sum(sizes))
-    ]
-    learning = [(block, s) for block, s in found if s.learning]
-    rules = tuple(_learning(s, groups[id(block)], sources, sum(sizes)) for block, s in learning)
-    return Translation(
-        Circuit((*outside, *(_group(b) for b in blocks)), tuple(plain), rules),
-        groups,
-        first,
-        tuple(s for _, s in learning),
-    )
+    inputs, families = list(model.inputs), gather_families(model)
+    homes = _homes([inputs] if inputs else [], families)
+    outside = [Group("inputs", sum(i.n_neurons for i in inputs), None)] if inputs else []
+    groups = (*outside, *(_group(family, model) for family in families))
+    sources = [*inputs, *model.blocks]
+    entries: dict[tuple[int, int, int], list[Entries]] = {}
+    rules, learning = [], []
+    for block in model.blocks:
+        for synapse in block.synapses:
+            target, first = homes[id(block)]
+            reached = _reached(synapse, sources, homes)
+            if synapse.learning:
+                learning.append(_learning(synapse, target, reached, groups))
+                rules.append(synapse)
+                continue
+            rows = _rows(synapse)
+            shift = _shift(rows[2])
+            for source, parts in reached.items():
+                found = [_expand(synapse, part, rows, first) for part in parts]
+                entries.setdefault((source, target, shift), []).extend(found)
+    wires = [_wires(parts, groups[ends[0]].size, ends[:2]) for ends, parts in entries.items()]
+    return Translation(Circuit(groups, tuple(wires), tuple(learning)), homes, tuple(rules))
 
 
-def _group(block: Any) -> Group:
-    c, n = block.compartment, block.n_neurons
+def gather_families(model: Any) -> list[list[Any]]:
+    """Put blocks that were cut from one together again, if they come in a row and share a weight scale."""
+    blocks, families = list(model.blocks), []
+    number = {id(b): i for i, b in enumerate(blocks)}
+    lists = [v for parts in model.objs.values() for v in parts.values() if isinstance(v, list) and len(v) > 1]
+    runs = {min(number[id(b)] for b in v): v for v in lists if all(id(b) in number for b in v)}
+    i = 0
+    while i < len(blocks):
+        run = runs.get(i, [blocks[i]])
+        family = blocks[i : i + len(run)]
+        if {id(b) for b in family} != {id(b) for b in run} or not _alike(family):
+            family = [blocks[i]]
+        families.append(family)
+        i += len(family)
+    return families
 
-    def column(values: Any) -> Ints:
-        return np.broadcast_to(np.asarray(values), n).astype(np.int32)
 
+def _alike(family: list[Any]) -> bool:
+    """Whether blocks neither learn nor need more than 8 bits for all their weights together."""
+    synapses = [s for block in family for s in block.synapses]
+    if any(s.learning for s in synapses):
+        return False
+    weights = [np.asarray(w).ravel() for s in synapses for w in s.weights]
+    return not weights or mantissas(np.concatenate(weights).astype(np.int32)) is not None
+
+
+def _homes(inputs: list[list[Any]], families: list[list[Any]]) -> dict[int, tuple[int, int]]:
+    homes = {}
+    for group, members in enumerate([*inputs, *families]):
+        first = 0
+        for member in members:
+            homes[id(member)] = (group, first)
+            first += member.n_neurons
+    return homes
+
+
+def _group(family: list[Any], model: Any) -> Group:
+    def column(field: str) -> Ints:
+        parts = [np.broadcast_to(np.asarray(getattr(b.compartment, field)), b.n_neurons) for b in family]
+        return np.asarray(np.concatenate(parts), np.int32)
+
+    lower, upper = column("vmin"), column("vmax")
     compartments = Compartments(
-        column(c.decay_u), column(c.decay_v), column(c.vth), column(c.bias), column(c.refract_delay),
-        int(np.min(c.vmin)), int(np.max(c.vmax)),
+        column("decay_u"), column("decay_v"), column("vth"), column("bias"), column("refract_delay"),
+        int(lower.min()), int(upper.max()),
     )  # fmt: skip
-    gain = np.where(c.enable_noise, 2.0 ** (column(c.noise_exp) - 7), 0.0)
-    noise = Noise(gain, column(c.noise_offset) * 64, column(c.noise_at_membrane).astype(bool))
-    return Group(str(block.label), n, compartments, (column(c.vmin), column(c.vmax)), noise=noise)
+    gain = np.where(column("enable_noise"), 2.0 ** (column("noise_exp") - 7), 0.0)
+    noise = Noise(gain, column("noise_offset") * 64, column("noise_at_membrane") != 0)
+    size, order = len(lower), None
+    ids = [np.asarray(list(model.block_comp_map[b])) for b in family if b in model.block_comp_map]
+    if len(family) > 1 and sum(map(len, ids)) == size:  # blocks of one image lie side by side again
+        order = np.argsort(np.argsort(np.concatenate(ids), kind="stable"), kind="stable")
+    return Group(str(family[0].label), size, compartments, (lower, upper), order, noise)
 
 
-def _targets(synapse: Any, sources: list[tuple[int, int, Any]]) -> dict[int, list[tuple[Ints, Ints, Ints]]]:
-    """List the neurons of every source group that reach a synapse, with axon and atom."""
-    found: dict[int, list[tuple[Ints, Ints, Ints]]] = {}
-    for group, first, source in sources:
+Reached = dict[int, list[tuple[Ints, Ints, Ints]]]
+"""By source group: neurons that reach a synapse, with axon and atom."""
+
+
+def _reached(synapse: Any, sources: list[Any], homes: dict[int, tuple[int, int]]) -> Reached:
+    found: Reached = {}
+    for source in sources:
+        group, first = homes[id(source)]
         for axon in source.axons:
             if axon.target is synapse:
                 n = source.n_neurons
                 to = np.arange(n) if axon.compartment_map is None else np.asarray(axon.compartment_map)
-                atom = np.zeros(n) if axon.compartment_atoms is None else np.asarray(axon.compartment_atoms)
-                used = np.flatnonzero(to >= 0)
-                entry = (first + used, to[used], atom[used])
-                found.setdefault(group, []).append(tuple(a.astype(np.int32) for a in entry))  # type: ignore[arg-type]
+                atoms = axon.compartment_atoms
+                atom = np.zeros(n) if atoms is None else np.asarray(atoms)
+                used = np.flatnonzero(to >= 0).astype(np.int32)
+                entry = (first + used, to[used].astype(np.int32), atom[used].astype(np.int32))
+                found.setdefault(group, []).append(entry)
     return found
 
 
-def _wires(synapse: Any, target: int, sources: list[tuple[int, int, Any]], outside: int) -> list[Wires]:
-    """Make the wires from every source group into one synapse."""
-    start, index, weight = _rows(synapse)
-    atoms = np.array([len(w) for w in synapse.weights])
-    first_row = np.cumsum(atoms) - atoms
-    sizes = {group: source.n_neurons if group or not outside else outside for group, _, source in sources}
-    wires = []
-    for group, parts in _targets(synapse, sources).items():
-        entries = [_expand(synapse, part, first_row, (start, index, weight)) for part in parts]
-        wires.append(merge(entries, sizes[group], ends=(group, target)))
-    return wires
+def _wires(parts: list[Entries], n_source: int, ends: tuple[int, int]) -> Wires:
+    return merge(parts, n_source, ends=ends)
 
 
-def _rows(synapse: Any) -> tuple[npt.NDArray[np.int64], Ints, Ints]:
-    """Line up the rows of all weights and atoms; of equal targets in a row the last one counts, as in NumPy."""
+def _shift(weight: Ints) -> int:
+    """Return the largest power of two that divides all weights, as an exponent."""
+    bits = int(np.bitwise_or.reduce(weight)) if len(weight) else 0
+    return (bits & -bits).bit_length()
+
+
+def _rows(synapse: Any) -> tuple[Longs, Ints, Ints]:
+    """Line up the rows of all weights and atoms; the last of equal targets counts, as in NumPy."""
     weights = [np.asarray(w) for w in synapse.weights]
     length = np.repeat([w.shape[1] for w in weights], [w.shape[0] for w in weights]).astype(np.int64)
     start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
@@ -126,55 +170,51 @@ def _rows(synapse: Any) -> tuple[npt.NDArray[np.int64], Ints, Ints]:
     weight = np.concatenate([none, *(w.ravel() for w in weights)]).astype(np.int32)
     index = np.concatenate([none, *(np.asarray(i).ravel() for i in synapse.indices)]).astype(np.int32)
     key = np.repeat(np.arange(len(length)), length) * (int(index.max(initial=0)) + 1) + index
-    if len(np.unique(key)) == len(key):
+    if (np.diff(key) > 0).all() or len(np.unique(key)) == len(key):
         return start, index, weight
-    last = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
-    row = np.sort(np.repeat(np.arange(len(length)), length)[last])
+    last = np.sort(len(key) - 1 - np.unique(key[::-1], return_index=True)[1])
+    row = np.repeat(np.arange(len(length)), length)[last]
     start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(length)))]).astype(np.int64)
-    return start, index[np.sort(last)], weight[np.sort(last)]
+    return start, index[last], weight[last]
 
 
 def _expand(
-    synapse: Any, part: tuple[Ints, Ints, Ints], first_row: Any, rows: tuple[Any, Ints, Ints]
+    synapse: Any, part: tuple[Ints, Ints, Ints], rows: tuple[Longs, Ints, Ints], first: int
 ) -> Entries:
     """List the synapses of some source neurons one by one."""
     neuron, axon, atom = part
     base = np.zeros(synapse.n_axons, np.int64)
     if synapse.axon_compartment_bases is not None:
         base = np.asarray(synapse.axon_compartment_bases, np.int64)
-    used = base[axon] >= 0
+    used = np.flatnonzero(base[axon] >= 0)
+    used = used[np.argsort(neuron[used], kind="stable")]
     neuron, axon, atom = neuron[used], axon[used], atom[used]
-    order = np.argsort(neuron, kind="stable")
-    neuron, axon, atom = neuron[order], axon[order], atom[order]
     weight_of = np.arange(synapse.n_axons)
     if synapse.axon_to_weight_map is not None:
         weight_of = np.asarray(synapse.axon_to_weight_map)
-    row = first_row[weight_of[axon]] + atom
+    atoms = np.array([len(w) for w in synapse.weights])
+    row = (np.cumsum(atoms) - atoms)[weight_of[axon]] + atom
     start, index, weight = rows
     length = start[row + 1] - start[row]
     entry = gather(start[row], length)
-    target = np.repeat(base[axon], length) + index[entry]
+    target = np.repeat(first + base[axon], length) + index[entry]
     return np.repeat(neuron, length), target.astype(np.int32), weight[entry]
 
 
-def _learning(synapse: Any, target: int, sources: list[tuple[int, int, Any]], outside: int) -> Learning:
+def _learning(synapse: Any, target: int, reached: Reached, groups: tuple[Group, ...]) -> Learning:
     """Read a synapse with the chip's rule for PES."""
-    sizes = {group: source.n_neurons if group or not outside else outside for group, _, source in sources}
     axons = []
-    for group, parts in _targets(synapse, sources).items():
+    for group, parts in reached.items():
         for neuron, axon, _ in parts:
-            column = np.full(sizes[group], -1, np.int32)
+            column = np.full(groups[group].size, -1, np.int32)
             column[neuron] = axon
             axons.append((group, column))
-    config = synapse.synapse_cfg
-    exponent, shift = config.real_weight_exp, config.shift_bits
+    exponent, shift = synapse.synapse_cfg.real_weight_exp, synapse.synapse_cfg.shift_bits
     return Learning(
         target=target,
         weight=np.concatenate([np.asarray(w) for w in synapse.weights]).astype(np.int32),
         axons=tuple(axons),
-        decay=math.nan
-        if not synapse.tracing_tau
-        else float(np.exp(-synapse.train_epoch / synapse.tracing_tau)),
+        decay=float(np.exp(-synapse.train_epoch / synapse.tracing_tau)),
         gain=float(synapse.tracing_mag),
         rate=int(synapse._lr_int),
         product_shift=int(LEARN_FRACTION + synapse._lr_exp - LEARN_OVERFLOW),

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 SOURCES = ("rows.py", "layout.py", "lanes.py", "deliver.py", "chance.py", "loops.py", "build.py")
+THREADS = "NEURODEPLOY_THREADS"
+"""Environment variable: threads the kernel takes; the workers of one machine share its cores by it."""
 PORTION = 64
 """Most samples a thread takes at a time."""
 
@@ -67,7 +69,10 @@ def cache_folder(version: str) -> Path:
 
 
 def cores() -> int:
-    """Count the cores this process may use."""
+    """Count the cores this process may use; `THREADS` overrules it."""
+    told = os.environ.get(THREADS, "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -84,7 +84,8 @@ def shifted(x: Any, bits: Any) -> Any:
 @jit_apart
 def skip_noise(n: Any, random: Any, words: Any) -> None:
     """Draw for ``n`` neurons that have no noise."""
-    at, left = np.int64(random[WORDS]), n
+    at: Any = np.int64(random[WORDS])
+    left = n
     while left > 0:
         if at >= WORDS:
             twist(random, words)
@@ -101,9 +102,9 @@ def add_noise(
     noise: Any, position: Any, base: Any, bias: Any, q: Any, random: Any, words: Any, outside: Any
 ) -> None:
     """Draw for every neuron, and add to its input or its bias where it has noise."""
-    draw = np.int64(random[WORDS])
+    draw: Any = np.int64(random[WORDS])
     for i in range(noise.shape[1]):
-        x = 255
+        x: Any = 255
         while x == 255:
             if draw >= WORDS:
                 twist(random, words)

@@ -48,8 +48,8 @@ class Group:
         None where the spikes come from outside.
     bounds : pair of ndarray of int32, shape (N,), optional
         `vmin` and `vmax` of every neuron; those of `compartments` where absent.
-    shape : tuple of int
-        For an image (C, H, W), so that the kernel may lay neighbours side by side.
+    order : ndarray of int64, shape (N,), optional
+        Place of every neuron if they are laid out so that targets of one spike are neighbours.
     noise : Noise, optional
     """
 
@@ -57,7 +57,7 @@ class Group:
     size: int
     compartments: Compartments | None
     bounds: tuple[Ints, Ints] | None = None
-    shape: tuple[int, ...] = ()
+    order: Longs | None = None
     noise: Noise | None = None
 
 
@@ -191,12 +191,21 @@ def circuit_of(program: Program) -> Circuit:
 def _group(program: Program, population: Population) -> Group:
     blocks = [program.blocks[i] for i in program.blocks_of(population.name)]
     if not blocks:
-        return Group(population.name, population.size, None, shape=population.shape)
-    return join(population.name, blocks, population.size, shape=population.shape)
+        return Group(population.name, population.size, None, order=channels_last(population.shape))
+    return _join(population, blocks)
 
 
-def join(name: str, blocks: list[Block], size: int, *, shape: tuple[int, ...]) -> Group:
+def channels_last(shape: tuple[int, ...]) -> Longs | None:
+    """Place of every neuron of an image (C, H, W) if it is laid out as (H, W, C)."""
+    if len(shape) != 3:
+        return None
+    channels, height, width = shape
+    return np.arange(np.prod(shape)).reshape(height, width, channels).transpose(2, 0, 1).ravel()
+
+
+def _join(population: Population, blocks: list[Block]) -> Group:
     """Put the compartments of all blocks of a population back into the population's order."""
+    size = population.size
     columns = {}
     for field in ("decay_u", "decay_v", "vth", "bias", "refract", "vmin", "vmax"):
         columns[field] = np.zeros(size, np.int32)
@@ -204,7 +213,7 @@ def join(name: str, blocks: list[Block], size: int, *, shape: tuple[int, ...]) -
             columns[field][block.neurons] = getattr(block.compartments, field)
     bounds = columns.pop("vmin"), columns.pop("vmax")
     compartments = Compartments(**columns, vmin=int(bounds[0].min()), vmax=int(bounds[1].max()))
-    return Group(name, size, compartments, bounds, shape)
+    return Group(population.name, size, compartments, bounds, channels_last(population.shape))
 
 
 Entries = tuple[Ints, Ints, Ints]

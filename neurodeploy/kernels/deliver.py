@@ -9,8 +9,9 @@ import numpy as np
 from neurodeploy.kernels import lanes
 from neurodeploy.kernels.chance import LOST
 from neurodeploy.kernels.lanes import jit
-from neurodeploy.kernels.rows import DENSE, LANES, LEARNED, WIDE, WINDOWS
+from neurodeploy.kernels.rows import DENSE, LANES, LEARNED, PACK, WIDE, WINDOWS
 
+add_pack = lanes.add_packed
 add_rows, add_rows4, flush = lanes.add_rows, lanes.add_rows4, lanes.flush
 add_windows1, add_windows2, add_windows4 = lanes.add_windows1, lanes.add_windows2, lanes.add_windows4
 
@@ -72,9 +73,8 @@ def add_packed(rows: Any, words: Any, spikes: Any, i: Any, end: Any, offset: Any
         a = offset + spikes[j]
         first, base = np.int64(rows[a, 0]), np.int64(rows[a, 2])
         synapses += rows[a, 3]
-        for k in range(first, first + rows[a, 1]):
-            word = words[k]
-            acc[base + (word >> 8)] += np.int16(np.int8(word & 255))
+        for k in range(first, first + rows[a, 1], PACK):
+            add_pack(acc, base, words, k)
     return synapses
 
 

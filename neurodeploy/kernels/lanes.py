@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from neurodeploy.kernels.rows import LANES
+from neurodeploy.kernels.rows import LANES, PACK
 
 numba: Any = importlib.import_module(
     "numba"
@@ -123,9 +123,7 @@ class Memory:
 
     def pointer(self, array: int, at: Any, lane: Any) -> Any:
         """Address of element `at` (a value) of array argument `array`, as a vector."""
-        kind, value = self.args[array]
-        data = self.context.make_array(kind)(self.context, self.builder, value).data
-        return self.builder.bitcast(self.builder.gep(data, [at]), ir.VectorType(lane, LANES).as_pointer())
+        return self.builder.bitcast(self.address(array, at), ir.VectorType(lane, LANES).as_pointer())
 
     def load(self, array: int, at: Any, lane: Any = I32) -> Vector:
         """Load a vector."""
@@ -141,11 +139,14 @@ class Memory:
             self.builder, self.builder.sext(self.load(array, at, lane).value, ir.VectorType(to, LANES))
         )
 
+    def address(self, array: int, at: Any) -> Any:
+        """Address of element `at` (a value) of array argument `array`."""
+        kind, value = self.args[array]
+        return self.builder.gep(self.context.make_array(kind)(self.context, self.builder, value).data, [at])
+
     def scalar(self, array: int, at: Any) -> Any:
         """Load one number."""
-        kind, value = self.args[array]
-        data = self.context.make_array(kind)(self.context, self.builder, value).data
-        return self.builder.load(self.builder.gep(data, [at]))
+        return self.builder.load(self.address(array, at))
 
     def take(self, narrow: int, wide_array: int, at: Any, shift: Any, *, wide: bool) -> Vector:
         """Read what was accumulated, in 16 bits times two to the shift and maybe in 32, and clear it."""
@@ -186,6 +187,23 @@ def make_add_windows(count: int) -> Any:
         return types.void(acc, types.int64, vector_at, weights, types.int64), codegen
 
     return intrinsic(add_windows)
+
+
+def _add_packed(typing: Any, acc: Any, base: Any, words: Any, k: Any) -> Any:
+    """``add_packed(acc, base, words, k)``: add `PACK` single synapses of one word each."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, base, _, k = args
+        for i in range(PACK):
+            word = memory.scalar(2, _plus(builder, k, i))
+            at = builder.add(base, builder.sext(builder.ashr(word, ir.Constant(I32, 8)), I64))
+            address = memory.address(0, at)
+            weight = builder.sext(builder.trunc(word, I8), I16)
+            builder.store(builder.add(builder.load(address), weight), address)
+        return context.get_dummy_value()
+
+    return types.void(acc, types.int64, words, types.int64), codegen
 
 
 def make_add_rows(count: int) -> Any:
@@ -247,6 +265,7 @@ def _flush(typing: Any, acc: Any, at: Any, q: Any, shift: Any) -> Any:
 
 
 flush = intrinsic(_flush)
+add_packed = intrinsic(_add_packed)
 add_windows1 = make_add_windows(1)
 add_windows2 = make_add_windows(2)
 add_windows4 = make_add_windows(4)
@@ -365,9 +384,7 @@ def _list_spikes(typing: Any, spikes: Any, count: Any, at: Any, mask: Any) -> An
             packed = builder.call(
                 compress, [lanes, builder.bitcast(part, bits), ir.Constant(vector, ir.Undefined)]
             )
-            kind, value = memory.args[0]
-            data = context.make_array(kind)(context, builder, value).data
-            builder.store(packed, builder.bitcast(builder.gep(data, [count]), vector.as_pointer()), align=4)
+            builder.store(packed, builder.bitcast(memory.address(0, count), vector.as_pointer()), align=4)
             count = builder.add(count, builder.zext(builder.ctpop(part), I64))
         return count
 

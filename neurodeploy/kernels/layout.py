@@ -122,7 +122,7 @@ def lay_out(circuit: Circuit) -> Layout:
     Layout
     """
     starts = np.cumsum([0] + [-(-group.size // LANES) * LANES for group in circuit.groups])
-    orders = [internal_order(group) for group in circuit.groups]
+    orders = [np.arange(group.size) if group.order is None else group.order for group in circuit.groups]
     groups = np.zeros((len(circuit.groups), 7), np.int64)
     neurons = np.zeros((7, int(starts[-1])), np.int32)
     neurons[3] = np.iinfo(np.int32).max
@@ -208,14 +208,6 @@ def _bounds(group_stages: list[int], wire_stages: list[int]) -> Longs:
     sides: tuple[Literal["left"], Literal["right"]] = ("left", "right")
     cuts = [np.searchsorted(given, stages, side) for given in (group_stages, wire_stages) for side in sides]
     return np.stack(cuts, axis=1).astype(np.int64)
-
-
-def internal_order(group: Group) -> Longs:
-    """Place of every neuron within its group: images (C, H, W) are laid out as (H, W, C)."""
-    if len(group.shape) != 3 or 1 in (group.shape[0], group.shape[1] * group.shape[2]):
-        return np.arange(group.size)
-    channels, height, width = group.shape
-    return np.arange(group.size).reshape(height, width, channels).transpose(2, 0, 1).ravel()
 
 
 def _fill(group: Group, neurons: Ints, place: Longs) -> tuple[int, ...]:

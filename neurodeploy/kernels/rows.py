@@ -16,6 +16,8 @@ Bytes = npt.NDArray[np.int8]
 
 LANES = 32
 """Neurons per vector: 32 16-bit accumulators fill the widest register there is."""
+PACK = 4
+"""Single synapses added at a time; rows of them are filled up with zeros."""
 
 DENSE, WINDOWS, PACKED, WIDE, LEARNED = range(5)
 """How wires store their rows: one stretch over all vectors of the target; a list of vectors; single synapses
@@ -162,12 +164,18 @@ class Tables:
 
     def _words(self, rows: Rows, weight: Ints, *, wide: bool) -> Ints:
         """Store rows as single synapses."""
-        per = 2 if wide else 1
         table = np.zeros((len(rows.length), 4), np.int32)
-        table[:, 0] = self.counts["words"] + per * rows.start[:-1]
-        table[:, 1] = rows.length
         index = rows.index.astype(np.int32)
-        words = np.stack([index, weight], axis=1).ravel() if wide else (index << 8) | (weight & 255)
+        if wide:
+            words = np.stack([index, weight], axis=1).ravel()
+            table[:, 0], table[:, 1] = 2 * rows.start[:-1], rows.length
+        else:
+            held = -(-rows.length // PACK) * PACK
+            start = np.cumsum(held) - held
+            words = (gather(np.zeros_like(held), held) % PACK << 8).astype(np.int32)  # zeros may go anywhere
+            words[gather(start, rows.length)] = (index << 8) | (weight & 255)
+            table[:, 0], table[:, 1] = start, held
+        table[:, 0] += self.counts["words"]
         self.words.append(words.astype(np.int32))
         self.counts["words"] += len(words)
         return table
