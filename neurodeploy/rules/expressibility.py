@@ -16,7 +16,7 @@ UNSUPPORTED_NEURON = Rule(
     "ND203", "unsupported-neuron", ERROR, WALL,
     "{target} has no '{model}' neurons; it has {models}",
     why="Neuron models are circuits or microcode; a chip runs the ones it was built for.",
-    remedy="Convert with one of {models}.",
+    remedy="Convert with one of {models}; where only the read-out has none, with --output spikes.",
     example="a current-based LIF on a chip that integrates and fires only",
 )  # fmt: skip
 UNSUPPORTED_RESET = Rule(

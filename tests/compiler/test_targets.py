@@ -55,3 +55,12 @@ def test_a_network_that_is_not_rounded_or_not_cut_says_so(demo):
     assert notes("loihi1") == set()
     assert notes("loihi2") == notes("spinnaker1") == {"ND812", "ND813"}
     assert notes("odin") == notes("speck2e") == {"ND812"}  # one core; one layer per core
+
+
+def test_a_part_of_ones_own_is_a_file(demo, tmp_path):
+    text = (ROOT / "hardware" / "fpga.toml").read_text(encoding="utf-8").replace('id = "fpga"', 'id = "mine"')
+    unknown, known = 'fan_in = { value = "unknown"', 'fan_in = { value = 100, grade = "documented"'
+    assert unknown in text
+    (tmp_path / "mine.toml").write_text(text.replace(unknown, known), encoding="utf-8")
+    program = compile(demo, str(tmp_path / "mine.toml"))
+    assert {d.facts["limit"] for d in program.errors if d.code == "ND501"} == {100}
