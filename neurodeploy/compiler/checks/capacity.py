@@ -123,7 +123,7 @@ def chips(program: Program, usage: Usage) -> Iterator[Diagnostic]:
         return
     place, boards = Place(layer="model"), fitting_boards(program, used)
     facts = {"used": used, "boards": boards, "binding": binding}
-    if per_chip.value == 1 and not board.known:
+    if per_chip.value == 1 and not board.known and not program.blocks:
         limit = dataclasses.replace(program.target.limit("core.neurons"), unit="neurons")
         neurons = sum(p.size for p in totals.on_chip(program))
         counted = program.target.limit("chip.neurons").known  # then the network as a whole was checked
