@@ -12,6 +12,7 @@
     ├── TargetError          (LookupError)     an unknown target, or a faulty hardware file
     ├── OutputError          (OSError)         a result that cannot be written
     ├── MissingExtra         (ImportError)     an optional package that is not installed
+    ├── ClusterError         (RuntimeError)    workers that cannot be reached, or die again and again
     ├── DeployError          (RuntimeError)    a board or its software that is not there
     └── VerifyError          (AssertionError)  a broken invariant of ours: a bug in neurodeploy
 
@@ -60,6 +61,10 @@ class OutputError(NeurodeployError, OSError):
 
 class MissingExtra(NeurodeployError, ImportError):
     """An optional package that is not installed."""
+
+
+class ClusterError(NeurodeployError, RuntimeError):
+    """Workers of a cluster cannot be reached, or die again and again."""
 
 
 class DeployError(NeurodeployError, RuntimeError):

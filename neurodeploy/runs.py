@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.arrays import Rows, blocks
 from neurodeploy.errors import DataError
 from neurodeploy.files import write_beside
 from neurodeploy.recording import Recording, concatenate
@@ -36,12 +37,22 @@ _SCALARS = ("backend", "target", "steps", "dt", "seed", "seconds")
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a run; `recording` holds the samples that were done (None if there are none)."""
+    """Ctrl-C during a run.
 
-    def __init__(self, recording: Recording | None, total: int, partial: Path | None) -> None:
-        done = len(recording) if recording else 0
-        super().__init__(f"interrupted after {done} of {total} samples")
-        self.recording, self.done, self.total, self.partial = recording, done, total, partial
+    `recording` holds the samples that were done, up to the first that was not (None if that is sample 0);
+    `done` counts them all, and all are kept in `partial`, if it was given.
+    """
+
+    def __init__(
+        self, recording: Recording | None, total: int, partial: Path | None, done: int | None = None
+    ) -> None:
+        self.done = done if done is not None else len(recording) if recording else 0
+        super().__init__(f"interrupted after {self.done} of {total} samples")
+        self.recording, self.total, self.partial = recording, total, partial
+
+
+class DamagedPartial(DataError):
+    """A partial recording that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class Partial:
 
 def run_in_chunks(
     session: Session,
-    x: npt.NDArray[Any],
+    x: Rows,
     *,
     prepare: Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]],
     size: int,
@@ -78,7 +89,7 @@ def run_in_chunks(
     ----------
     session : callable of (ndarray, int)
         As a backend opens it.
-    x : ndarray, shape (B, ...)
+    x : ndarray or Stored, shape (B, ...)
         In the user's layout.
     prepare : callable of ndarray
         Brings a chunk of `x` into the session's layout.
@@ -121,10 +132,11 @@ def run_in_chunks(
     return concatenate(parts)
 
 
-def key_of(x: npt.NDArray[Any], **facts: str | float | int | None) -> str:
+def key_of(x: Rows, **facts: str | float | int | None) -> str:
     """Digest of the samples and of everything else that decides a run's result."""
     hasher = hashlib.sha256(json.dumps([x.dtype.str, x.shape, sorted(facts.items())]).encode())
-    hasher.update(np.ascontiguousarray(x).tobytes())
+    for _, part in blocks(x):
+        hasher.update(np.ascontiguousarray(part).tobytes())
     return hasher.hexdigest()
 
 
@@ -148,8 +160,10 @@ def load_partial(path: str | os.PathLike[str], key: str) -> Recording:
 
     Raises
     ------
+    DamagedPartial
+        If the file is damaged or something else.
     DataError
-        If the file is damaged, or belongs to another run.
+        If it belongs to another run.
     """
     try:
         # Opened here, because NumPy leaves a damaged file open.
@@ -157,9 +171,11 @@ def load_partial(path: str | os.PathLike[str], key: str) -> Recording:
             head = json.loads(str(npz["head"]))
             arrays = {name: npz[name] for name in npz.files if name != "head"}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"'{path}' cannot be resumed, it is damaged; run without --resume: {error}") from None
+        raise DamagedPartial(
+            f"'{path}' cannot be resumed, it is damaged; run without --resume: {error}"
+        ) from None
     if not isinstance(head, dict) or head.pop("format", None) != _FORMAT:
-        raise DataError(f"'{path}' is not a partial recording; run without --resume")
+        raise DamagedPartial(f"'{path}' is not a partial recording; run without --resume")
     if head.pop("key") != key:
         raise DataError(
             f"'{path}' is left from another run (model, data or options differ); run without --resume"

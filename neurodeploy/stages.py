@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy import targets as target_files
-from neurodeploy.backends.base import backend as backend_named
+from neurodeploy.arrays import Stored
 from neurodeploy.data import as_labels, check_samples, draw
 from neurodeploy.diagnostics import Diagnostic, Rule, in_order
 from neurodeploy.errors import LoadError, OptionError
@@ -25,10 +25,13 @@ from neurodeploy.recording import Recording
 from neurodeploy.reporting import Report
 from neurodeploy.reporting.catalogue import find_rule
 from neurodeploy.reporting.figures import model_figures, run_figures
-from neurodeploy.runs import Partial, Progress, key_of, run_in_chunks
+from neurodeploy.runs import Progress
+from neurodeploy.scaleout.job import entering, make_job
+from neurodeploy.scaleout.run import run_job
 
 if TYPE_CHECKING:
     import nengo
+    from distributed import Client
 
     from neurodeploy.bundle import Bundle
     from neurodeploy.targets import Target
@@ -211,7 +214,7 @@ def to_nengo(
     """
     from neurodeploy.backends.nengo import to_nengo as build
 
-    x = None if sample is None else _entering(graph, np.asarray(sample)[None], None)[0]
+    x = None if sample is None else entering(graph, np.asarray(sample)[None], None)[0]
     return build(with_nef(graph, nef), input=x, seed=seed)
 
 
@@ -224,7 +227,7 @@ def with_nef(graph: Graph, layers: Iterable[str]) -> Graph:
 
 def run(
     model: Graph | Program,
-    x: npt.ArrayLike,
+    x: npt.ArrayLike | Stored,
     *,
     backend: str = DEFAULT_BACKEND,
     target: str | Target = DEFAULT_TARGET,
@@ -235,6 +238,8 @@ def run(
     progress: Progress | None = None,
     partial: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    workers: int | None = None,
+    dask: str | Client | None = None,
 ) -> Recording:
     """Run samples on a backend.
 
@@ -242,8 +247,8 @@ def run(
     ----------
     model : Graph or Program
         A graph is compiled for `target` where the backend takes programs.
-    x : array_like, shape (B, ...)
-        In the user's layout, undivided.
+    x : array_like or Stored, shape (B, ...)
+        In the user's layout, undivided; `open_samples` leaves them in their file, where they may be many.
     backend : str
     target : str or Target
     steps : int, optional
@@ -260,6 +265,10 @@ def run(
         Where an interrupted run leaves what it has.
     resume : bool
         Go on from there.
+    workers : int, optional
+        Run in so many processes of this machine; the result is the same.
+    dask : str or distributed.Client, optional
+        Or on the workers of this Dask cluster.
 
     Raises
     ------
@@ -267,53 +276,17 @@ def run(
         If options, model, backend and samples do not fit each other.
     CompileError
         If the program has error findings.
+    ClusterError
+        If there are no workers, or they die again and again.
     """
-    chosen = backend_named(backend)
-    graph = model.graph if isinstance(model, Program) else model
-    if not graph.is_spiking and backend != "rate":
-        raise OptionError(
-            f"'{graph.name}' is a rate network, and backend '{backend}' runs spikes; convert it"
-        )
-    length = 1 if backend == "rate" else int(graph.meta.get("steps", 100)) if steps is None else steps
-    ready = _ready(model, chosen.takes, target, input_coding, length)
-    coding = str(ready.options["input_coding"]) if isinstance(ready, Program) else input_coding or "rate"
-    samples = np.asarray(x)
-    check_samples(samples)
-    _entering(graph, samples[:1], divide_by)
-    kept = None
-    if partial is not None:
-        facts: dict[str, Any] = {"backend": backend, "steps": length, "seed": seed, "coding": coding}
-        key = key_of(samples, model=ready.digest(), divide_by=divide_by, **facts)
-        kept = Partial(Path(partial), key, resume)
-    session = chosen.open(ready, steps=length, seed=seed, input_coding=coding, raster=True)
-    return run_in_chunks(
-        session,
-        samples,
-        prepare=lambda chunk: _entering(graph, chunk, divide_by),
-        size=chosen.chunk,
-        progress=progress,
-        partial=kept,
+    job = make_job(
+        model, backend=backend, target=target, steps=steps, seed=seed, input_coding=input_coding,
+        divide_by=divide_by,
+    )  # fmt: skip
+    samples = x if isinstance(x, Stored) else np.asarray(x)
+    return run_job(
+        job, samples, progress=progress, partial=partial, resume=resume, workers=workers, dask=dask
     )
-
-
-def _entering(graph: Graph, x: npt.NDArray[Any], divide_by: float | None) -> npt.NDArray[np.float64]:
-    """Bring samples into our layout, divided as told or as the conversion was told."""
-    divisor = float(graph.meta.get("divide_by", 1.0)) if divide_by is None else divide_by
-    return graph.prepare(x) / divisor
-
-
-def _ready(
-    model: Graph | Program, takes: str, target: str | Target, input_coding: str | None, steps: int
-) -> Graph | Program:
-    """Give the backend what it takes."""
-    if takes == "graph":
-        return model.graph if isinstance(model, Program) else model
-    if isinstance(model, Graph):
-        model = compile(model, target, input_coding=input_coding or "rate", steps=steps)
-    compiled_for = model.options["input_coding"]
-    if input_coding not in (None, compiled_for):
-        raise OptionError(f"input coding is '{input_coding}', the program was compiled for '{compiled_for}'")
-    return laid_out(model.raise_for_errors())
 
 
 def learn(graph: Graph, x: npt.ArrayLike, y: npt.ArrayLike, *, rule: str = "pes", **options: Any) -> Graph:
