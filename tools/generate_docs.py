@@ -103,9 +103,9 @@ def run_session(commands: list[str], folder: Path) -> str:
                 text=True,
                 check=False,
             )
-            printed.append(
-                f"$ {command}\n{done.stdout.rstrip()}\n" if done.stdout.strip() else f"$ {command}\n"
-            )
+            # A slow machine also prints how far it is, now and then.
+            shown = [line for line in done.stdout.splitlines() if not re.match(r"neurodeploy: .*: [\d,]+ of [\d,]+ samples", line)]
+            printed.append("\n".join([f"$ {command}", *shown]).rstrip() + "\n")
         return "".join(printed)
 
 
