@@ -99,6 +99,7 @@ def _integers(value: Any) -> tuple[int, ...]:
 
 CASTS: Mapping[str, Callable[[Any], Any]] = {
     "Array": ops.frozen,
+    "bool": bool,
     "int": int,
     "float": float,
     "str": str,

@@ -20,7 +20,7 @@ def rate_graph():
         ("leaky", ops.ReLU(6.0, np.full((3, 1), 0.1))), ("stretch", ops.Stretch((1, 2))),
         ("crop", ops.Crop(((0, 0), (2, 4)))), ("max", ops.MaxPool((2,), (1,), ((0, 1),))),
         ("shape", ops.Reshape((7, 3))), ("t", ops.Transpose((1, 0))), ("drop", ops.Identity()),
-        ("soft", ops.Softmax()), ("out", ops.Output((3, 7))),
+        ("soft", ops.Softmax(log=True)), ("out", ops.Output((3, 7))),
     )  # fmt: skip
 
 

@@ -182,8 +182,9 @@ def _max_pool(op: ops.MaxPool, x: Floats, *, dt: float) -> Floats:
 
 @apply.register
 def _softmax(op: ops.Softmax, x: Floats, *, dt: float) -> Floats:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+    below = x - x.max(axis=-1, keepdims=True)
+    total = np.exp(below).sum(axis=-1, keepdims=True)
+    return np.asarray(below - np.log(total) if op.log else np.exp(below) / total)
 
 
 @apply.register

@@ -13,41 +13,14 @@ import pytest
 
 from neurodeploy.errors import LoadError, UnsupportedLayer
 from neurodeploy.frontends.keras import from_keras, layer_table, load_keras
-from neurodeploy.frontends.keras.layers import HANDLERS
+from neurodeploy.frontends.keras.joins import FUNCTIONS
+from neurodeploy.frontends.keras.table import HANDLERS
 from neurodeploy.ir.evaluate import evaluate
 from neurodeploy.ir.verify import verify
+from tests.frontends.keras_models import assert_close, assert_same, model_of
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore")]  # Keras' own deprecations
 Build = Callable[[Any], list[Any]]
-
-
-@pytest.fixture(scope="module", params=["keras", "tf_keras"])
-def keras(request: pytest.FixtureRequest) -> Any:
-    pytest.importorskip("tensorflow", reason="needs TensorFlow (extra dl)")
-    return pytest.importorskip(request.param, reason="needs Keras (extra dl)")
-
-
-def model_of(keras: Any, shape: tuple[int, ...], layers: list[Any], seed: int = 0) -> Any:
-    model = keras.Sequential([keras.Input(shape), *layers])
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        norm = type(layer).__name__ == "BatchNormalization"
-        layer.set_weights(
-            [rng.uniform(0.3, 2, w.shape) if norm else rng.normal(size=w.shape) for w in layer.get_weights()]
-        )
-    return model
-
-
-def assert_same(model: Any, graph: Any, shape: tuple[int, ...]) -> None:
-    x = np.random.default_rng(1).normal(size=(3, *shape)).astype(np.float32)
-    want = np.asarray(model(x, training=False))
-    have = evaluate(verify(graph, form="rate"), graph.prepare(x))
-    assert_close(have, want)
-
-
-def assert_close(have: Any, want: Any) -> None:
-    assert have.shape == want.shape
-    np.testing.assert_allclose(have, want, rtol=0, atol=1e-5 * np.abs(want).max())
 
 
 CONV2D = [
@@ -78,21 +51,58 @@ POOL = [
 ]  # fmt: skip
 FORMATS = ("channels_last", "channels_first")
 SIZES = {"1D": (11,), "2D": (9, 10)}
-WINDOWS = {"Conv1D": CONV1D, "Conv2D": CONV2D, "AveragePooling1D": POOL, "AveragePooling2D": POOL}
-GLOBAL = {
-    kind: [{"keepdims": True}, {"keepdims": False}]
-    for kind in ("GlobalAveragePooling1D", "GlobalAveragePooling2D")
+DEPTHWISE = [
+    {"kernel_size": k, "strides": s, "padding": p, "depth_multiplier": m, "use_bias": b}
+    for k, s, m, b in ((3, 1, 1, True), (2, 2, 2, False)) for p in ("valid", "same")
+] + [{"kernel_size": 3, "dilation_rate": 2, "padding": "same"}]  # fmt: skip
+TRANSPOSED = [
+    {"kernel_size": k, "strides": s, "padding": p, "use_bias": b}
+    for k, s, b in ((3, 1, True), (3, 2, True), (2, 3, False), (4, 2, True), (1, 2, True))
+    for p in ("valid", "same")
+] + [
+    {"kernel_size": k, "strides": 3, "padding": p, "output_padding": 1}
+    for k in (3, 4) for p in ("valid", "same")
+] + [{"kernel_size": 3, "dilation_rate": 2, "padding": p} for p in ("valid", "same")]  # fmt: skip
+WINDOWS: dict[str, list[dict[str, Any]]] = {
+    "Conv1D": CONV1D,
+    "Conv2D": CONV2D,
+    "DepthwiseConv1D": DEPTHWISE,
+    "DepthwiseConv2D": DEPTHWISE,
+    "SeparableConv1D": DEPTHWISE,
+    "SeparableConv2D": DEPTHWISE,
+    "Conv1DTranspose": TRANSPOSED,
+    "Conv2DTranspose": TRANSPOSED,
+    "AveragePooling1D": POOL,
+    "AveragePooling2D": POOL,
+    "MaxPooling1D": POOL,
+    "MaxPooling2D": POOL,
+    "UpSampling1D": [{"size": 2}],
+    "UpSampling2D": [{"size": 2}, {"size": (1, 3)}],
+    "ZeroPadding2D": [{"padding": ((0, 1), (2, 0))}],
+    "Cropping1D": [{"cropping": 2}, {"cropping": (0, 3)}],
+    "Cropping2D": [{"cropping": 1}, {"cropping": ((0, 2), (3, 1))}],
 }
+GLOBAL: dict[str, list[dict[str, Any]]] = {
+    kind: [{"keepdims": True}, {"keepdims": False}]
+    for kind in (
+        "GlobalAveragePooling1D",
+        "GlobalAveragePooling2D",
+        "GlobalMaxPooling1D",
+        "GlobalMaxPooling2D",
+    )
+}
+LAST_ONLY = ("UpSampling1D", "Cropping1D")
+"""Layers that have no `data_format`."""
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("kind", {**WINDOWS, **GLOBAL})
 def test_windows_agree_with_keras(keras: Any, kind: str, form: str) -> None:
-    sizes = SIZES[kind[-2:]]
-    fixed = {"filters": 6} if kind.startswith("Conv") else {}
+    sizes = SIZES["1D" if "1D" in kind else "2D"]
+    fixed = {"filters": 6} if kind.startswith(("Conv", "Separable")) else {}
     for options in {**WINDOWS, **GLOBAL}[kind]:
-        if form == "channels_first" and options.get("padding") == "causal":
-            continue  # Keras 2 has no such layer
+        if form == "channels_first" and (options.get("padding") == "causal" or kind in LAST_ONLY):
+            continue  # Keras has no such layer
         layer = functools.partial(getattr(keras.layers, kind), **fixed, **options)
         twin = model_of(keras, (*sizes, 4), [layer()])
         if form == "channels_last":
@@ -134,7 +144,25 @@ def FIRST(layer: Any) -> Any:  # noqa: N802
 ODDMENTS: dict[str, tuple[tuple[int, ...], Build]] = {
     "relu layer": ((5,), lambda L: [L.ReLU()]),
     "relu activation": ((4, 5), lambda L: [L.Activation("relu"), L.Activation("linear")]),
-    "relu layer as activation": ((5,), lambda L: [L.Dense(4, activation=L.ReLU())]),
+    "relu layer as activation": ((5,), lambda L: [L.Dense(4, activation=L.ReLU(1.0))]),
+    "relu capped": ((5,), lambda L: [L.ReLU(0.5)]),
+    "relu of all kinds": ((5,), lambda L: [L.ReLU(0.5, 0.1)]),
+    "relu6 and leaky_relu": ((5,), lambda L: [
+        L.Activation("leaky_relu"), L.Dense(9, activation="relu6"), L.Dense(3, activation="leaky_relu")]),
+    "leaky": ((5, 4, 3), lambda L: [L.LeakyReLU(0.3), L.Conv2D(2, 2), L.LeakyReLU()]),
+    "prelu": ((5, 4, 3), lambda L: [L.PReLU(shared_axes=[1, 2]), L.Conv2D(2, 2), L.PReLU(), L.Flatten(),
+        L.PReLU()]),
+    "log softmax": ((5,), lambda L: [L.Dense(4, activation="log_softmax")]),
+    "permute": ((4, 5, 3), lambda L: [L.Permute((2, 3, 1)), L.Conv2D(2, 2), L.Permute((3, 1, 2)),
+        L.Flatten()]),
+    "permute then channels first": ((4, 5), lambda L: [L.ReLU(), L.Permute((2, 1)), L.Conv1D(3, 2)]),
+    "rescaling": ((4, 4, 2), lambda L: [L.Rescaling(0.5, -1), L.Conv2D(2, 2)]),
+    "rescaling per channel": ((4, 4, 2), lambda L: [L.Rescaling([0.5, 2.0], [0.1, -1]), L.Conv2D(2, 2)]),
+    "normalization": ((4, 4, 2), lambda L: [
+        L.Normalization(mean=[0.1, -1], variance=[2.0, 0.5]), L.Conv2D(2, 2)]),
+    "normalization of everything": ((4, 3), lambda L: [L.Normalization(axis=None, mean=0.5, variance=4.0)]),
+    "crop 1": ((6, 3), lambda L: [L.Cropping1D((1, 2)), L.Conv1D(2, 3)]),
+    "up 1": ((6, 3), lambda L: [L.UpSampling1D(3), L.Conv1D(2, 3)]),
     "softmax layer": ((5,), lambda L: [L.Dense(4), L.Softmax(), L.Dropout(0.5)]),
     "softmax activation": ((5,), lambda L: [L.Dense(4, activation="softmax"), L.Activation("linear")]),
     "softmax on a map": ((4, 5, 2), lambda L: [L.Conv2D(3, 2), L.Softmax()]),
@@ -196,9 +224,14 @@ def test_every_layer_taken_is_compared_with_keras_somewhere() -> None:
 
 
 REFUSED: dict[str, tuple[tuple[int, ...], Build, str]] = {
-    "max pooling": ((4, 4, 1), lambda L: [L.MaxPooling2D(name="m")], r"'m' \(MaxPooling2D\): use Average"),
-    "relu6": ((4,), lambda L: [L.ReLU(6.0, name="r6")], r"'r6' \(ReLU\): max_value=6.0"),
-    "leaky": ((4,), lambda L: [L.ReLU(negative_slope=0.5, name="lk")], r"'lk' \(ReLU\): negative_slope=0.5"),
+    "max pooling": ((4, 4, 4, 1), lambda L: [L.MaxPooling3D(name="m")], r"'m' \(MaxPooling3D\): conv"),
+    "threshold": ((4,), lambda L: [L.ReLU(threshold=0.5, name="th")], r"'th' \(ReLU\): threshold=0.5"),
+    "threshold as activation": (
+        (4,), lambda L: [L.Dense(2, activation=L.ReLU(threshold=0.5), name="th")],
+        r"'th' \(Dense\): activation ReLU: threshold=0.5"),
+    "bilinear": (
+        (4, 4, 1), lambda L: [L.UpSampling2D(interpolation="bilinear", name="up")],
+        r"'up' \(UpSampling2D\): interpolation='bilinear'"),
     "tanh": ((4,), lambda L: [L.Dense(2, activation="tanh", name="t")], r"'t' \(Dense\): activation 'tanh'"),
     "early softmax": (
         (4,), lambda L: [L.Softmax(name="s"), L.Dense(2)], r"'s' \(Softmax\): softmax is taken as the last"),
@@ -218,18 +251,15 @@ def test_refused_layers_are_named(keras: Any, case: str, tmp_path: Path) -> None
 
 def test_all_refused_layers_are_in_one_message(keras: Any) -> None:
     L = keras.layers
-    layers = [L.MaxPooling1D(name="one"), L.ELU(name="two"), L.Dense(2, activation="tanh", name="three")]
+    layers = [
+        L.LayerNormalization(name="one"),
+        L.ELU(name="two"),
+        L.Dense(2, activation="tanh", name="three"),
+    ]
     with pytest.raises(
         UnsupportedLayer, match=r"3 layers are not taken: 'one'.*'two'.*'three'.*neurodeploy layers"
     ):
         from_keras(model_of(keras, (4, 2), layers))
-
-
-def test_branches_and_shared_layers_are_refused_by_name(keras: Any) -> None:
-    entry, shared = keras.Input((4,)), keras.layers.Dense(4, name="twin")
-    x = keras.layers.Add(name="sum")([shared(entry), shared(entry)])
-    with pytest.raises(UnsupportedLayer, match=r"'twin' \(Dense\): it is used 2 times.*'sum' \(Add\)"):
-        from_keras(keras.Model(entry, x))
 
 
 def test_two_outputs_are_refused_by_name(keras: Any) -> None:
@@ -289,6 +319,8 @@ def test_the_table_names_layers_that_keras_has(keras: Any) -> None:
         "SyncBatchNormalization",
         "Sequential",
         "Functional",
+        "ThresholdedReLU",  # Keras 2 only
+        *FUNCTIONS,
     }
     unknown = [r.kind for r in layer_table() if r.kind not in aliases and not hasattr(keras.layers, r.kind)]
     assert unknown == []

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from neurodeploy.errors import LoadError
 from neurodeploy.frontends.keras.build import build
-from neurodeploy.frontends.keras.layers import HANDLERS, REFUSED
+from neurodeploy.frontends.keras.joins import FUNCTIONS
 from neurodeploy.frontends.keras.reader import read
 from neurodeploy.frontends.keras.source import from_live
+from neurodeploy.frontends.keras.table import HANDLERS, JOINTS, MODELS, REFUSED
 from neurodeploy.ir.graph import Graph
 
 __all__ = ["SUFFIXES", "LayerRow", "from_keras", "layer_table", "load_keras"]
@@ -71,7 +72,10 @@ def layer_table() -> list[LayerRow]:
     taken = [LayerRow("InputLayer", "native", "Input", "one input of fixed shape")]
     for kind, handler in HANDLERS.items():
         limits = [f"{key} {' or '.join(map(str, values))}" for key, values in handler.only.items()]
-        taken.append(
-            LayerRow(kind, handler.status, handler.how, "; ".join((*limits, handler.note)).strip("; "))
-        )
+        note = "; ".join(filter(None, (*limits, handler.note)))
+        taken.append(LayerRow(kind, handler.status, handler.how, note))
+    taken += [LayerRow(kind, joint.status, joint.how, joint.note) for kind, joint in JOINTS.items()]
+    taken += [LayerRow(kind, "rewritten", "its layers", "named inner/layer") for kind in MODELS[:2]]
+    for text, (_, how, note, names) in FUNCTIONS.items():
+        taken.append(LayerRow(text, "rewritten", how, "; ".join(filter(None, (note, ", ".join(names))))))
     return taken + [LayerRow(kind, "refused", "", why) for kind, why in REFUSED.items()]

@@ -6,7 +6,6 @@ so that a transposition appears only where the order matters (a flatten) and nev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +14,8 @@ import numpy.typing as npt
 
 from neurodeploy.errors import LoadError
 from neurodeploy.frontends.keras.source import Layer
-from neurodeploy.ir import ops
-from neurodeploy.ir.ops import Op, Shape
-from neurodeploy.numerics.layers import conv2d
-
-Floats = npt.NDArray[np.float64]
-MAX_EXTENT = 4096
-"""Longest window, so that a faulty file cannot ask for all memory."""
-Pads = Sequence[tuple[int, int]]
-"""Zeros (before, after) per spatial axis."""
+from neurodeploy.frontends.steps import MAX_EXTENT, Floats, Pads, fitted, same_pads
+from neurodeploy.ir.ops import Shape
 
 
 @dataclass(frozen=True)
@@ -50,6 +42,14 @@ class View:
         """Return the view of a result that lies the same way."""
         shape = dict(zip(self.axes, ours, strict=True))
         return View(tuple(shape[i] for i in range(len(ours))), self.axes)
+
+    def moved(self, order: tuple[int, ...]) -> View:
+        """Return the view of the same tensor after our axes were permuted."""
+        return View(self.shape, tuple(self.axes[i] for i in order))
+
+    def constant(self, value: npt.ArrayLike) -> Floats:
+        """Bring a constant that broadcasts to the user's tensor into our layout."""
+        return fitted(value, self.shape).transpose(self.axes)
 
 
 def as_written(shape: Shape) -> View:
@@ -88,12 +88,12 @@ def normalised(layer: Layer, view: View) -> tuple[int, ...]:
     """Take the axis that is normalised first."""
     axis = layer.config["axis"]
     (axis,) = axis if isinstance(axis, list | tuple) else (axis,)
-    axis = int(axis) - 1 if axis > 0 else len(view.shape) + int(axis)
-    if axis not in range(len(view.shape)):
+    index = user_axis(axis, view)
+    if index is None:
         raise LoadError(
             f"{layer.place}: axis {layer.config['axis']} is not an axis of its input {view.shape}"
         )
-    return (axis, *(a for a in range(len(view.shape)) if a != axis))
+    return (index, *(a for a in range(len(view.shape)) if a != index))
 
 
 def flat_order(layer: Layer, view: View) -> tuple[int, ...]:
@@ -102,6 +102,12 @@ def flat_order(layer: Layer, view: View) -> tuple[int, ...]:
     if layer.config.get("data_format") == "channels_first" and rank > 1:
         return (*range(1, rank), 0)
     return tuple(range(rank))
+
+
+def user_axis(axis: Any, view: View) -> int | None:
+    """Return the user's axis that Keras counts from the batch axis in front; None if there is none."""
+    index = int(axis) - 1 if axis > 0 else len(view.shape) + int(axis)
+    return index if axis != 0 and index in range(len(view.shape)) else None
 
 
 # --- windows ----------------------------------------------------------------------------------------------
@@ -115,6 +121,17 @@ def several(value: Any, count: int) -> tuple[int, ...]:
     return values
 
 
+def pairs(value: Any, count: int) -> list[tuple[int, int]]:
+    """Return (before, after) per spatial axis from one number, one per axis, or two per axis."""
+    if count == 1 and not isinstance(value, int):
+        value = [value]
+    each = value if isinstance(value, list | tuple) else [value] * count
+    found = [(int(p), int(p)) if isinstance(p, int) else (int(p[0]), int(p[1])) for p in each]
+    if len(found) != count or np.min(found) < 0:
+        raise ValueError(f"{value} is not {count} pairs of numbers from 0 up")
+    return found
+
+
 def pads_of(padding: str, sizes: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Pads:
     """Return zeros (before, after) per spatial axis, as Keras places them."""
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
@@ -124,47 +141,4 @@ def pads_of(padding: str, sizes: Shape, kernel: Shape, stride: Shape, dilation: 
         return [(0, 0)] * len(sizes)
     if padding == "causal":
         return [(extent - 1, 0) for extent in extents]
-    totals = [max((-(-n // s) - 1) * s + e - n, 0) for n, s, e in zip(sizes, stride, extents, strict=True)]
-    return [(total // 2, total - total // 2) for total in totals]
-
-
-def even_pads(weight: Floats, pads: Pads, dilation: Shape) -> tuple[Floats, Shape, Shape]:
-    """Grow a kernel with zeros so that equal padding on both sides gives the same result.
-
-    Returns
-    -------
-    weight : ndarray, shape (O, I/groups, *kernel)
-    padding, dilation : tuple of int
-    """
-    padding, steps = [], []
-    for axis, ((before, after), step) in enumerate(zip(pads, dilation, strict=True), start=2):
-        grow = abs(after - before)
-        if grow % step:  # write the gaps out as zeros, so that any number of taps can be added
-            wide = np.zeros(
-                (*weight.shape[:axis], step * (weight.shape[axis] - 1) + 1, *weight.shape[axis + 1 :])
-            )
-            wide[(slice(None),) * axis + (slice(None, None, step),)] = weight
-            weight, step = wide, 1
-        taps = (grow // step, 0) if before < after else (0, grow // step)
-        weight = np.pad(weight, [taps if a == axis else (0, 0) for a in range(weight.ndim)])
-        padding.append(max(before, after))
-        steps.append(step)
-    return weight, tuple(padding), tuple(steps)
-
-
-def conv(weight: Floats, bias: Floats, stride: Shape, pads: Pads, dilation: Shape, groups: int) -> Op:
-    """Return a convolution over one or two axes; weight (O, I/groups, *kernel)."""
-    weight, padding, dilation = even_pads(weight, pads, dilation)
-    if len(stride) == 1:
-        return ops.Conv1d(weight, bias, stride[0], padding[0], dilation[0], groups)
-    return ops.Conv2d(weight, bias, ops.pair(stride), ops.pair(padding), ops.pair(dilation), groups)
-
-
-def inside(sizes: Shape, pool: Shape, stride: Shape, pads: Pads) -> Floats:
-    """Count the values inside each window, padding left out."""
-    lift = (1,) * (2 - len(sizes))
-    image = np.pad(np.ones(sizes), pads).reshape(
-        1, 1, *lift, *(n + b + a for n, (b, a) in zip(sizes, pads, strict=True))
-    )
-    counts = conv2d(image, np.ones((1, 1, *lift, *pool)), stride=ops.pair((*lift, *stride)))[0, 0]
-    return np.asarray(counts if not lift else counts[0])
+    return same_pads(sizes, kernel, stride, dilation)

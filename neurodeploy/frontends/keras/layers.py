@@ -1,42 +1,24 @@
-"""One handler per Keras layer, in one table.
+"""One function per kind of Keras layer with one input: from layer and view of its input to ops of ours.
 
-A handler is a pure function from the layer and the `View` of its input to ops of ours. To take one more
-layer: write its function, add its line to `HANDLERS`, test it against Keras.
+Which layer is taken by which function, and with which limits, is in `table.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from neurodeploy.errors import LoadError
-from neurodeploy.frontends.keras.geometry import (
-    Floats,
-    View,
-    any_order,
-    as_written,
-    channels,
-    conv,
-    flat_order,
-    inside,
-    last_first,
-    normalised,
-    pads_of,
-    several,
-    user_order,
-)
+from neurodeploy.frontends import steps as recipes
+from neurodeploy.frontends.keras.geometry import View, as_written, pads_of, pairs, several, user_axis
 from neurodeploy.frontends.keras.source import Layer
+from neurodeploy.frontends.steps import Floats, Step, Steps, result
 from neurodeploy.ir import ops
-from neurodeploy.ir.ops import Op, Shape
+from neurodeploy.ir.ops import Shape
 
-Step = tuple[str, Op]
-"""Suffix of the node's name ("" for the layer's main op) and the op."""
-Built = tuple[list[Step], View]
-Build = Callable[[Layer, View], Built]
+Built = tuple[Steps, View]
 
 
 def take(layer: Layer, want: Mapping[str, Shape]) -> dict[str, Floats]:
@@ -62,40 +44,143 @@ def take(layer: Layer, want: Mapping[str, Shape]) -> dict[str, Floats]:
     return found
 
 
+def _after(steps: Steps, view: View) -> Built:
+    return steps, view.after(result(steps, view.ours))
+
+
+def _spatial(layer: Layer, view: View) -> tuple[int, Shape]:
+    """Return channels and sizes of a map, for layers whose kind says over how many axes they move."""
+    size, *sizes = view.ours
+    count = 1 if "1D" in layer.kind else 2
+    if len(sizes) != count:
+        raise LoadError(f"{layer.place}: takes {count + 1} axes, gets {view.shape}")
+    return size, tuple(sizes)
+
+
+def _bias(layer: Layer, size: int) -> dict[str, Shape]:
+    return {"bias": (size,)} if layer.config.get("use_bias", True) else {}
+
+
+# --- weights ----------------------------------------------------------------------------------------------
+
+
 def dense(layer: Layer, view: View) -> Built:
     """Weights on the user's last axis: on vectors an affine op, elsewhere a convolution of size 1."""
     units, inputs, rest = int(layer.config["units"]), view.shape[-1], view.shape[:-1]
     w = take(layer, {"kernel": (inputs, units), **_bias(layer, units)})
     weight, bias = w["kernel"].T, w.get("bias", np.zeros(units))
-    result = View((*rest, units), view.axes)
+    after = View((*rest, units), view.axes)
     if not rest:
-        return [("", ops.Affine(weight, bias))], result
+        return [("", ops.Affine(weight, bias))], after
     count = len(rest) if len(rest) < 3 else 1
-    main: Step = (
-        "",
-        conv(weight[(..., *(None,) * count)], bias, (1,) * count, [(0, 0)] * count, (1,) * count, 1),
+    main = recipes.conv(
+        weight[(..., *(None,) * count)], bias, (1,) * count, [(0, 0)] * count, (1,) * count, 1
     )
     if len(rest) == count:
-        return [main], result
-    flat, back = ops.Reshape((inputs, math.prod(rest))), ops.Reshape(result.ours)
-    return [("merge", flat), main, ("split", back)], result
+        return [("", main)], after
+    flat, back = ops.Reshape((inputs, math.prod(rest))), ops.Reshape(after.ours)
+    return [("merge", flat), ("", main), ("split", back)], after
 
 
 def convolution(layer: Layer, view: View) -> Built:
     """Kernel (*size, I/groups, O) in Keras, (O, I/groups, *size) here."""
-    c = layer.config
-    inputs, *sizes = view.ours
-    count = 1 if layer.kind == "Conv1D" else 2
-    if len(sizes) != count:
-        raise LoadError(f"{layer.place}: takes {count + 1} axes, gets {view.shape}")
-    kernel, stride = several(c["kernel_size"], count), several(c["strides"], count)
-    dilation, groups = several(c.get("dilation_rate", 1), count), int(c.get("groups", 1))
-    filters = int(c["filters"])
+    inputs, sizes = _spatial(layer, view)
+    filters, groups = int(layer.config["filters"]), int(layer.config.get("groups", 1))
+    kernel, *_ = _window(layer, sizes)
     w = take(layer, {"kernel": (*kernel, inputs // groups, filters), **_bias(layer, filters)})
-    weight = w["kernel"].transpose((count + 1, count, *range(count)))
-    pads = pads_of(c["padding"], tuple(sizes), kernel, stride, dilation)
-    op = conv(weight, w.get("bias", np.zeros(filters)), stride, pads, dilation, groups)
-    return [("", op)], view.after(op.out_shape(view.ours))
+    weight = w["kernel"].transpose((len(sizes) + 1, len(sizes), *range(len(sizes))))
+    return _after([_convolve(layer, sizes, weight, w.get("bias", np.zeros(filters)), groups)], view)
+
+
+def depthwise(layer: Layer, view: View) -> Built:
+    """Kernel (*size, I, M) in Keras: M maps of every channel."""
+    inputs, sizes = _spatial(layer, view)
+    kernel, *_ = _window(layer, sizes)
+    many = int(layer.config["depth_multiplier"])
+    out = inputs * many
+    w = take(layer, {_first_name(layer): (*kernel, inputs, many), **_bias(layer, out)})
+    weight = _per_channel(w[_first_name(layer)])
+    return _after([_convolve(layer, sizes, weight, w.get("bias", np.zeros(out)), inputs)], view)
+
+
+def separable(layer: Layer, view: View) -> Built:
+    """Convolve each channel without bias, then mix with a convolution of size 1."""
+    inputs, sizes = _spatial(layer, view)
+    kernel, *_ = _window(layer, sizes)
+    many, filters, ones = (
+        int(layer.config["depth_multiplier"]),
+        int(layer.config["filters"]),
+        (1,) * len(sizes),
+    )
+    w = take(
+        layer,
+        {
+            "depthwise_kernel": (*kernel, inputs, many),
+            "pointwise_kernel": (*ones, inputs * many, filters),
+            **_bias(layer, filters),
+        },
+    )
+    spread = _convolve(layer, sizes, _per_channel(w["depthwise_kernel"]), np.zeros(inputs * many), inputs)
+    weight = w["pointwise_kernel"].transpose((len(sizes) + 1, len(sizes), *range(len(sizes))))
+    mix = recipes.conv(weight, w.get("bias", np.zeros(filters)), ones, [(0, 0)] * len(sizes), ones, 1)
+    return _after([("depthwise", spread[1]), ("", mix)], view)
+
+
+def transposed(layer: Layer, view: View) -> Built:
+    """Kernel (*size, O, I) in Keras; the result is as long as a convolution with that padding would need."""
+    inputs, sizes = _spatial(layer, view)
+    filters, count = int(layer.config["filters"]), len(sizes)
+    kernel, stride, dilation = _window(layer, sizes)
+    w = take(layer, {"kernel": (*kernel, filters, inputs), **_bias(layer, filters)})
+    more = layer.config.get("output_padding")
+    longer = (
+        [None] * count
+        if more is None
+        else [int(v) for v in (more if isinstance(more, list) else [more] * count)]
+    )
+    pads, extra = [], []
+    for n, k, s, d, add in zip(sizes, kernel, stride, dilation, longer, strict=True):
+        extent = d * (k - 1) + 1
+        length = _transposed_length(n, extent, s, add, layer.config["padding"])
+        ahead = pads_of(layer.config["padding"], (length,), (k,), (s,), (d,))[0][0]
+        behind = (n - 1) * s + extent - ahead - length
+        pads.append((ahead, max(behind, 0)))
+        extra.append(max(-behind, 0))
+    steps = recipes.transposed(
+        w["kernel"].transpose((count + 1, count, *range(count))), w.get("bias", np.zeros(filters)),
+        stride=stride, pads=pads, output_padding=tuple(extra), dilation=dilation, groups=1,
+    )  # fmt: skip
+    return _after(steps, view)
+
+
+def _transposed_length(n: int, extent: int, stride: int, add: int | None, padding: str) -> int:
+    if add is None:
+        return n * stride + (max(extent - stride, 0) if padding == "valid" else 0)
+    return (n - 1) * stride + extent - (0 if padding == "valid" else 2 * (extent // 2)) + add
+
+
+def _window(layer: Layer, sizes: Shape) -> tuple[Shape, Shape, Shape]:
+    """Return kernel size, strides and dilation."""
+    c, count = layer.config, len(sizes)
+    kernel, stride = several(c["kernel_size"], count), several(c.get("strides", 1), count)
+    return kernel, stride, several(c.get("dilation_rate", 1), count)
+
+
+def _convolve(layer: Layer, sizes: Shape, weight: Floats, bias: Floats, groups: int) -> Step:
+    kernel, stride, dilation = _window(layer, sizes)
+    pads = pads_of(layer.config["padding"], sizes, kernel, stride, dilation)
+    return "", recipes.conv(weight, bias, stride, pads, dilation, groups)
+
+
+def _per_channel(kernel: Floats) -> Floats:
+    """Bring (*size, I, M) to (I * M, 1, *size)."""
+    *size, inputs, many = kernel.shape
+    return np.moveaxis(kernel, (-2, -1), (0, 1)).reshape(inputs * many, 1, *size)
+
+
+def _first_name(layer: Layer) -> str:
+    """Keras 2 calls it `depthwise_kernel`, Keras 3 `kernel`."""
+    return layer.weights[0][0] or "kernel" if layer.weights else "kernel"
 
 
 def batch_norm(layer: Layer, view: View) -> Built:
@@ -111,39 +196,31 @@ def batch_norm(layer: Layer, view: View) -> Built:
     return [("", ops.BatchNorm(gamma, beta, w["moving_mean"], w["moving_variance"], epsilon))], view
 
 
-def average_pooling(layer: Layer, view: View) -> Built:
-    """Average over windows; with 'same' padding over the values that lie inside."""
-    size, *sizes = view.ours
-    count = 1 if layer.kind.endswith("1D") else 2
+# --- pooling ----------------------------------------------------------------------------------------------
+
+
+def pooling(layer: Layer, view: View) -> Built:
+    """Average or maximum over windows; padding is neither counted nor ever the largest."""
+    _, sizes = _spatial(layer, view)
+    count = len(sizes)
     pool = several(layer.config["pool_size"], count)
     stride = several(layer.config.get("strides") or pool, count)
-    if len(sizes) != count:
-        raise LoadError(f"{layer.place}: takes {count + 1} axes, gets {view.shape}")
-    pads = pads_of(layer.config["padding"], tuple(sizes), pool, stride, (1,) * count)
-    if np.any(pads):
-        ones = conv(np.ones((size, 1, *pool)), np.zeros(size), stride, pads, (1,) * count, size)
-        counts = inside(tuple(sizes), pool, stride, pads)
-        share = ops.Scale(np.broadcast_to(1 / counts, (size, *counts.shape)))
-        return [("", ones), ("share", share)], view.after(share.scale.shape)
-    op: Op = ops.AvgPool2d(ops.pair(pool), ops.pair(stride))
-    if count == 1:
-        op = conv(np.full((size, 1, *pool), 1 / pool[0]), np.zeros(size), stride, pads, (1,), size)
-    return [("", op)], view.after(op.out_shape(view.ours))
+    pads = pads_of(layer.config["padding"], sizes, pool, stride, (1,) * count)
+    if layer.kind.startswith("Max"):
+        return _after(recipes.largest(pool, stride, pads), view)
+    return _after(recipes.averaged(view.ours, pool, stride, pads, count_pads=False), view)
 
 
-def global_average(layer: Layer, view: View) -> Built:
+def global_pooling(layer: Layer, view: View) -> Built:
     """One window over the whole map."""
-    size, *sizes = view.ours
-    count = 1 if layer.kind.endswith("1D") else 2
-    if len(sizes) != count:
-        raise LoadError(f"{layer.place}: takes {count + 1} axes, gets {view.shape}")
-    whole = tuple(sizes)
-    op: Op = ops.AvgPool2d(ops.pair(whole), ops.pair(whole))
-    if count == 1:
-        op = conv(np.full((size, 1, *whole), 1 / whole[0]), np.zeros(size), whole, [(0, 0)], (1,), size)
-    if layer.config.get("keepdims"):
-        return [("", op)], view.after((size, *(1,) * count))
-    return [("", op), ("flatten", ops.Flatten())], as_written((size,))
+    _spatial(layer, view)
+    keep = bool(layer.config.get("keepdims"))
+    whole = recipes.whole_maximum if "Max" in layer.kind else recipes.whole_average
+    steps = whole(view.ours, keep=keep)
+    return _after(steps, view) if keep else (steps, as_written(view.ours[:1]))
+
+
+# --- the same values elsewhere ----------------------------------------------------------------------------
 
 
 def flatten(layer: Layer, view: View) -> Built:
@@ -153,7 +230,11 @@ def flatten(layer: Layer, view: View) -> Built:
 
 def reshape(layer: Layer, view: View) -> Built:
     """Give the values another shape, one axis of which may be -1."""
-    target = [int(n) for n in layer.config["target_shape"]]
+    return reshaped(view, [int(n) for n in layer.config["target_shape"]])
+
+
+def reshaped(view: View, target: list[int]) -> Built:
+    """Give values in the user's order another shape, one axis of which may be -1."""
     if -1 in target:
         rest = math.prod(n for n in target if n != -1)
         target[target.index(-1)] = math.prod(view.shape) // max(rest, 1)
@@ -162,18 +243,38 @@ def reshape(layer: Layer, view: View) -> Built:
     return [("", op)], as_written(tuple(target))
 
 
+def permute(layer: Layer, view: View) -> Built:
+    """Call the axes by other numbers; the values stay where they are."""
+    return permuted(view, tuple(int(d) - 1 for d in layer.config["dims"]))
+
+
+def permuted(view: View, order: tuple[int, ...]) -> Built:
+    """Return the view after the user's axes were permuted."""
+    if sorted(order) != list(range(len(view.shape))):
+        raise ValueError(f"axes {order} do not permute {view.shape}")
+    shape = tuple(view.shape[a] for a in order)
+    return [("", ops.Identity())], View(shape, tuple(order.index(a) for a in view.axes))
+
+
 def zero_padding(layer: Layer, view: View) -> Built:
-    """Zeros around the map: one number, one per axis, or two per axis."""
-    count = 1 if layer.kind.endswith("1D") else 2
-    padding = layer.config["padding"]
-    if count == 1 and not isinstance(padding, int):
-        padding = [padding]
-    each = padding if isinstance(padding, list | tuple) else [padding] * count
-    pairs = [(int(p), int(p)) if isinstance(p, int) else (int(p[0]), int(p[1])) for p in each]
-    if np.min(pairs) < 0:
-        raise ValueError(f"padding {padding} is negative")
-    op = ops.Pad(((0, 0), *pairs))
-    return [("", op)], view.after(op.out_shape(view.ours))
+    """Zeros around the map."""
+    _, sizes = _spatial(layer, view)
+    return _after([("", ops.Pad(((0, 0), *pairs(layer.config["padding"], len(sizes)))))], view)
+
+
+def cropping(layer: Layer, view: View) -> Built:
+    """Leave off the rim of the map."""
+    _, sizes = _spatial(layer, view)
+    return _after([("", ops.Crop(((0, 0), *pairs(layer.config["cropping"], len(sizes)))))], view)
+
+
+def upsampling(layer: Layer, view: View) -> Built:
+    """Repeat every value."""
+    inputs, sizes = _spatial(layer, view)
+    return _after(recipes.upsampled(inputs, several(layer.config["size"], len(sizes))), view)
+
+
+# --- elementwise ------------------------------------------------------------------------------------------
 
 
 def nothing(layer: Layer, view: View) -> Built:
@@ -182,8 +283,31 @@ def nothing(layer: Layer, view: View) -> Built:
 
 
 def relu(layer: Layer, view: View) -> Built:
-    """Return ``max(x, 0)``."""
-    return [("", ops.ReLU())], view
+    """Return ``max(x, 0)``, perhaps capped, perhaps with a slope below zero; Keras 2 calls it `alpha`."""
+    slopes = (layer.config.get(key) for key in ("negative_slope", "alpha"))
+    slope = float(next((s for s in slopes if s is not None), 0.3 if layer.kind == "LeakyReLU" else 0.0))
+    cap = layer.config.get("max_value")
+    cap = math.inf if cap is None else float(cap)
+    if not cap > 0 or not math.isfinite(slope):
+        raise ValueError(f"max_value {cap} and negative_slope {slope}")
+    return [("", ops.ReLU(cap, np.array(slope)))], view
+
+
+def relu6(layer: Layer, view: View) -> Built:
+    """Return ``min(max(x, 0), 6)``."""
+    return [("", ops.ReLU(6.0))], view
+
+
+def leaky_relu(layer: Layer, view: View) -> Built:
+    """Return ``max(x, 0.2 x)``, the function's own slope in both generations."""
+    return [("", ops.ReLU(negative_slope=np.array(0.2)))], view
+
+
+def prelu(layer: Layer, view: View) -> Built:
+    """Slopes below zero per value, the same along `shared_axes`."""
+    shared = [int(a) - 1 for a in layer.config.get("shared_axes") or ()]
+    shape = tuple(1 if i in shared else n for i, n in enumerate(view.shape))
+    return recipes.leaky(view.constant(take(layer, {"alpha": shape})["alpha"]), view.ours), view
 
 
 def softmax(layer: Layer, view: View) -> Built:
@@ -191,122 +315,38 @@ def softmax(layer: Layer, view: View) -> Built:
     return [("", ops.Softmax())], view
 
 
-def _bias(layer: Layer, size: int) -> dict[str, Shape]:
-    return {"bias": (size,)} if layer.config.get("use_bias", True) else {}
+def log_softmax(layer: Layer, view: View) -> Built:
+    """Logarithm of the softmax over the user's last axis."""
+    return [("", ops.Softmax(log=True))], view
 
 
-# --- the table --------------------------------------------------------------------------------------------
+def rescaling(layer: Layer, view: View) -> Built:
+    """Return ``scale x + offset``."""
+    scale, offset = view.constant(layer.config["scale"]), view.constant(layer.config.get("offset", 0.0))
+    return [*recipes.scaled(scale, view.ours), *recipes.shifted(offset, view.ours)], view
 
 
-@dataclass(frozen=True)
-class Handler:
-    """How a layer is taken.
-
-    Parameters
-    ----------
-    status : {"native", "rewritten", "dropped"}
-        One op of ours, several or others, or nothing at inference.
-    how : str
-        Which ops it becomes.
-    build : callable
-        The layer's ops and the view of its result.
-    layout : callable
-        The order of axes that `build` wants.
-    only : mapping of str to tuple
-        Parameters with few values taken; others are refused by name.
-    note : str
-        What else a user should know.
-    """
-
-    status: str
-    how: str
-    build: Build
-    layout: Callable[[Layer, View], tuple[int, ...]] = any_order
-    only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    note: str = ""
-
-
-SAME_OR_VALID = {"padding": ("valid", "same")}
-PLAIN_RELU = {"max_value": (None,), "negative_slope": (0, None), "threshold": (0, None)}
-FINAL = "as the last operation only"
-DROPPED = Handler("dropped", "nothing", nothing, note="acts in training only")
-NORM = Handler(
-    "rewritten", "BatchNorm", batch_norm, normalised, note="folded into the layer before or after it"
-)
-
-HANDLERS: dict[str, Handler] = {
-    "Dense": Handler("native", "Affine; on maps Conv1d, Conv2d of size 1", dense, last_first),
-    "Conv1D": Handler(
-        "native", "Conv1d", convolution, channels, {"padding": ("valid", "same", "causal")},
-        "strides, dilation, groups; uneven padding becomes zeros in the kernel",
-    ),
-    "Conv2D": Handler(
-        "native", "Conv2d", convolution, channels, SAME_OR_VALID,
-        "strides, dilation, groups; uneven padding becomes zeros in the kernel",
-    ),
-    "BatchNormalization": NORM,
-    "BatchNormalizationV1": NORM,
-    "BatchNormalizationV2": NORM,
-    "SyncBatchNormalization": NORM,
-    "ReLU": Handler("native", "ReLU", relu, only=PLAIN_RELU),
-    "Activation": Handler("native", "ReLU, Softmax or nothing", nothing, note="relu, linear, final softmax"),
-    "Softmax": Handler("native", "Softmax", softmax, user_order, {"axis": (-1,)}, FINAL),
-    "AveragePooling1D": Handler("rewritten", "Conv1d per channel", average_pooling, channels, SAME_OR_VALID),
-    "AveragePooling2D": Handler(
-        "native", "AvgPool2d", average_pooling, channels, SAME_OR_VALID,
-        "where 'same' pads: Conv2d of ones per channel and Scale",
-    ),
-    "GlobalAveragePooling1D": Handler("rewritten", "Conv1d per channel, Flatten", global_average, channels),
-    "GlobalAveragePooling2D": Handler("rewritten", "AvgPool2d, Flatten", global_average, channels),
-    "Flatten": Handler("native", "Flatten", flatten, flat_order, note="a Transpose keeps Keras' order"),
-    "Reshape": Handler("native", "Reshape", reshape, user_order),
-    "ZeroPadding1D": Handler("rewritten", "Pad", zero_padding, channels, note="folded into the next layer"),
-    "ZeroPadding2D": Handler("rewritten", "Pad", zero_padding, channels, note="folded into the next layer"),
-    "Identity": Handler("dropped", "nothing", nothing),
-    "Dropout": DROPPED,
-    "SpatialDropout1D": DROPPED,
-    "SpatialDropout2D": DROPPED,
-    "AlphaDropout": DROPPED,
-    "GaussianDropout": DROPPED,
-    "GaussianNoise": DROPPED,
-    "ActivityRegularization": DROPPED,
-}  # fmt: skip
-"""Every layer that is taken; `InputLayer` is where the graph starts."""
-
-_AVERAGE = "use AveragePooling or strides, which spikes can add up"
-_PLAIN = "use ReLU, which a firing rate can follow"
-_RECURRENT = "recurrent layers of Keras have no spiking form here"
-_BRANCH = "models with branches are not taken; build one chain of layers"
-_WIDE = "use Conv2D"
-_NORM = "use BatchNormalization, which folds into the weights"
-REFUSED: dict[str, str] = {
-    "Lambda": "it holds Python code, which is never run; use a layer in its place",
-    "MaxPooling1D": _AVERAGE,
-    "MaxPooling2D": _AVERAGE,
-    "GlobalMaxPooling1D": _AVERAGE,
-    "GlobalMaxPooling2D": _AVERAGE,
-    "LeakyReLU": _PLAIN,
-    "PReLU": _PLAIN,
-    "ELU": _PLAIN,
-    "DepthwiseConv1D": "use Conv1D with groups",
-    "DepthwiseConv2D": "use Conv2D with groups",
-    "SeparableConv1D": _WIDE.replace("2", "1"),
-    "SeparableConv2D": _WIDE,
-    "Conv2DTranspose": _WIDE,
-    "UpSampling2D": _WIDE,
-    "LayerNormalization": _NORM,
-    "GroupNormalization": _NORM,
-    "Add": _BRANCH,
-    "Concatenate": _BRANCH,
-    "Multiply": _BRANCH,
-    "SimpleRNN": _RECURRENT,
-    "GRU": _RECURRENT,
-    "LSTM": _RECURRENT,
-    "Bidirectional": _RECURRENT,
-    "Sequential": "a model inside a model; put its layers into the outer one",
-    "Functional": "a model inside a model; put its layers into the outer one",
-    "Rescaling": "scale the data instead (option --divide-by)",
-    "Embedding": "samples are real numbers here, not indices",
-}
-"""Layers that are refused with advice; a layer in neither table is refused without."""
-ACTIVATIONS: dict[str, Build] = {"linear": nothing, "relu": relu, "softmax": softmax}
+def normalization(layer: Layer, view: View) -> Built:
+    """Return ``(x - mean) / sqrt(variance)`` with what `adapt` found, or what the configuration says."""
+    axis, kept = layer.config.get("axis", -1), []
+    for a in [] if axis is None else axis if isinstance(axis, list) else [axis]:
+        index = user_axis(a, view)
+        if index is None:
+            raise LoadError(f"{layer.place}: axis {axis} is not an axis of its input {view.shape}")
+        kept.append(index)
+    shape = tuple(view.shape[i] for i in sorted(kept))
+    if layer.config.get("mean") is not None:
+        mean, variance = (np.asarray(layer.config[key], np.float64) for key in ("mean", "variance"))
+    else:
+        w = take(
+            layer, {"mean": shape, "variance": shape, **({"count": ()} if len(layer.weights) > 2 else {})}
+        )
+        mean, variance = w["mean"], w["variance"]
+    full = tuple(n if i in kept else 1 for i, n in enumerate(view.shape))
+    mean, variance = (v.reshape(full) if v.size == math.prod(full) else v for v in (mean, variance))
+    deviation = np.maximum(np.sqrt(variance), 1e-7)
+    steps = [
+        *recipes.shifted(view.constant(-mean), view.ours),
+        *recipes.scaled(view.constant(1 / deviation), view.ours),
+    ]
+    return steps, view

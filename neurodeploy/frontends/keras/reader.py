@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import itertools
 import json
 import os
 import re
@@ -19,19 +18,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from neurodeploy.errors import LoadError
 from neurodeploy.files import open_hdf5
-from neurodeploy.frontends.keras.source import CHAINS, Source, Variable, layers_of, tail
+from neurodeploy.frontends.keras.config import network_of
+from neurodeploy.frontends.keras.source import CHAINS, Source
+from neurodeploy.frontends.keras.weights import MAX_WEIGHT_BYTES, grouped, listed
 
 if TYPE_CHECKING:
     import h5py
 
 MAX_JSON_BYTES = 64 << 20
 """Largest configuration taken."""
-MAX_WEIGHT_BYTES = 1 << 30
-"""Largest sum of weights taken, uncompressed; far above any model that fits a neuromorphic board."""
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 SAVE = "save the whole model with model.save('model.keras')"
 DAMAGED = "damaged or truncated; copy it again"
@@ -109,7 +106,7 @@ def _read_zip(where: Path) -> Source:
         weights = io.BytesIO(archive.read(WEIGHTS))
     source = _source(where, config, str(meta.get("keras_version", "")))
     with _damage_named(where, DAMAGED), open_hdf5(weights, label=f"{where}: {WEIGHTS}") as file:
-        return dataclasses.replace(source, weights=_grouped_weights(file, source, where))
+        return dataclasses.replace(source, weights=grouped(file, network_of(source), where))
 
 
 @contextlib.contextmanager
@@ -159,64 +156,6 @@ def _json(data: bytes | str, what: str) -> dict[str, Any]:
     return value
 
 
-def _grouped_weights(file: h5py.File, source: Source, where: Path) -> dict[str, list[Variable]]:
-    """Find each layer's group in the weights of a zip.
-
-    A group holds `vars` with datasets 0, 1, ... in Keras' order. Newer Keras 3 writes the layer's name on
-    `vars`; before that the group is named after the class, with numbers that rise along the layers of that
-    class (not always by one: Keras 2.12 counts each layer with weights twice).
-    """
-    groups = _variable_groups(file)
-    named = {str(v.attrs["name"]): v for _, v in groups if "name" in v.attrs}
-    if named:
-        return {name: _take(_by_number(group), where) for name, group in named.items()}
-    layers = layers_of(source)
-    weights: dict[str, list[Variable]] = {}
-    for kind in dict.fromkeys(layer.kind for layer in layers):
-        pattern = re.compile(rf"{re.escape(_snake(kind))}(?:_(\d+))?")
-        matches = [(pattern.fullmatch(name), group) for name, group in groups if len(group)]
-        numbered = sorted((int(m[1] or 0), i) for i, (m, _) in enumerate(matches) if m)
-        same = [layer.name for layer in layers if layer.kind == kind]
-        if len(numbered) == len(same):
-            for name, (_, i) in zip(same, numbered, strict=True):
-                weights[name] = _take(_by_number(matches[i][1]), where)
-    return weights
-
-
-def _variable_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
-    """Find groups `layers/<name>/vars`.
-
-    Keras 2.12 has another first part, and Windows may have written backslashes.
-    """
-    import h5py
-
-    found: list[tuple[str, h5py.Group]] = []
-
-    def visit(name: str, item: Any) -> None:
-        parts = re.split(r"[\\/]", name)
-        if (
-            isinstance(item, h5py.Group)
-            and len(parts) == 3
-            and parts[2] == "vars"
-            and parts[0] != "optimizer"
-        ):
-            found.append((parts[1], item))
-
-    file.visititems(visit)
-    return found
-
-
-def _by_number(group: h5py.Group) -> Iterator[tuple[str, Any]]:
-    for key in sorted((k for k in group if k.isdigit()), key=int):
-        yield "", group[key]
-
-
-def _snake(name: str) -> str:
-    """Spell a class name as Keras names groups: ``BatchNormalization`` is ``batch_normalization``."""
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
 # --- h5 ---------------------------------------------------------------------------------------------------
 
 
@@ -227,7 +166,7 @@ def _read_h5(where: Path) -> Source:
             raise LoadError(f"'{where}' is {_what_h5(file)}")
         config = _json(text, f"{where}: model_config")
         source = _source(where, config, _text(file.attrs.get("keras_version", "")))
-        return dataclasses.replace(source, weights=_listed_weights(file, source, where))
+        return dataclasses.replace(source, weights=listed(file["model_weights"], network_of(source), where))
 
 
 def _what_h5(file: h5py.File) -> str:
@@ -236,28 +175,6 @@ def _what_h5(file: h5py.File) -> str:
     if "node" in file or "nodes" in file:
         return "a NIR graph, not a Keras model; use the suffix .nir or .nd"
     return f"HDF5, but not a Keras model (no model_config); {SAVE}"
-
-
-def _listed_weights(file: h5py.File, source: Source, where: Path) -> dict[str, list[Variable]]:
-    groups = file["model_weights"]
-    weights: dict[str, list[Variable]] = {}
-    for layer in layers_of(source):
-        if layer.name in groups:
-            group = groups[layer.name]
-            names = list(_weight_names(group))
-            weights[layer.name] = _take(((tail(name), group[name]) for name in names), where)
-    return weights
-
-
-def _weight_names(group: h5py.Group) -> Iterator[str]:
-    """Names in Keras' order; long lists are split over attributes weight_names0, weight_names1, ..."""
-    if "weight_names" in group.attrs:
-        yield from (_text(name) for name in group.attrs["weight_names"])
-        return
-    for part in itertools.count():
-        if f"weight_names{part}" not in group.attrs:
-            return
-        yield from (_text(name) for name in group.attrs[f"weight_names{part}"])
 
 
 def _text(value: Any) -> str:
@@ -277,12 +194,3 @@ def _source(where: Path, config: Mapping[str, Any], version: str) -> Source:
     if kind in CHAINS and isinstance(inner, dict) and "build_input_shape" not in inner:
         inner = {**inner, "build_input_shape": (config.get("build_config") or {}).get("input_shape")}
     return Source(str(where), where.name, f"Keras {version}".strip(), kind, inner, {})
-
-
-def _take(datasets: Iterator[tuple[str, Any]], where: Path) -> list[Variable]:
-    """Read variables; sizes are looked at before values."""
-    listed = list(datasets)
-    claimed = sum(int(d.size or 0) * d.dtype.itemsize for _, d in listed)
-    if claimed > MAX_WEIGHT_BYTES:
-        raise LoadError(f"'{where}': a layer claims {claimed} bytes of weights; {MAX_WEIGHT_BYTES} are taken")
-    return [(name, np.asarray(d[()])) for name, d in listed]
