@@ -21,6 +21,7 @@ from neurodeploy import targets
 from neurodeploy.backends import run_on_host
 from neurodeploy.backends.board import image_of
 from neurodeploy.bundle import Bundle, make
+from neurodeploy.compiler.place import one_block_per_core
 from neurodeploy.errors import DeployError
 from neurodeploy.program import Program
 
@@ -75,7 +76,9 @@ def emit(program: Program) -> Bundle:
         If it has no cores yet.
     """
     program.raise_for_errors()
-    image = image_of(program) | {
+    alone = one_block_per_core(program)  # as nengo-loihi's boards hold them
+    image = image_of(alone) | {
+        "digest": program.digest(),
         "chip": program.target.chip,
         "cores_per_chip": program.target.require("chip.cores"),
         "boards": {board.id: board.require("board.chips") for board in boards(program.target.chip)},

@@ -68,4 +68,8 @@ def wire(projection: Projection, rules: AxonRules, *, sparse_below: float) -> Wi
     matrix = matrix[:, first]
     rows, columns = matrix.shape
     full = matrix.nnz >= sparse_below * rows * columns
-    return Wiring(matrix.toarray().astype(np.int32) if full else matrix, unit)
+    if not full:
+        return Wiring(matrix, unit)
+    dense = matrix.toarray().astype(np.int32)
+    zeros = rows - np.count_nonzero(dense, axis=0)
+    return Wiring(dense, unit, int(zeros.max(initial=0)))

@@ -20,7 +20,7 @@ from neurodeploy.compiler.convolution import Conv
 from neurodeploy.compiler.cost import CostModel, cost_model
 from neurodeploy.compiler.layout import synapses_into, wire
 from neurodeploy.compiler.tiles import Grid, Tile, axon_rules
-from neurodeploy.compiler.tiling import FanOut, Limits, Need, Parts
+from neurodeploy.compiler.tiling import Cutting, FanOut, Limits, Need
 from neurodeploy.compiler.wiring import Wiring
 from neurodeploy.diagnostics import Place
 from neurodeploy.program import Block, Population, Program, Projection, Synapses
@@ -36,17 +36,23 @@ class Cut:
     """How one population is cut."""
 
     grid: Grid
-    parts: Parts
+    cutting: Cutting
 
 
 @dataclass(frozen=True, eq=False)
 class Cutter:
-    """What the search for cuts looks at: limits, costs and the wiring of every projection."""
+    """What the search for cuts looks at: limits, costs and the wiring of every projection.
+
+    With `fill`, boxes are as large as they fit, and what remains shares a core with others. With
+    `several_chips` every axon counts as one that leaves the chip.
+    """
 
     program: Program
     limits: Limits
     model: CostModel | None
     wiring: tuple[Wiring | Conv, ...]
+    fill: bool = False
+    several_chips: bool = False
 
     def need(self, name: str, tile: Tile, grid: Grid, fans: list[FanOut]) -> Need:
         """Count what a box of a population asks of its core."""
@@ -63,10 +69,17 @@ class Cutter:
             axon_words=max((c.longest for c in counts), default=0),
         )
 
+    def slots(self, wiring: Wiring | Conv) -> int:
+        """Count the output entries of one axon; with several chips, as if it left its own."""
+        kind = wiring.rules.kind if isinstance(wiring, Conv) else "discrete"
+        path = f"synapse.axon_kinds.{kind}"
+        slots = self.program.target.number(f"{path}.slots") or 1
+        return slots + (self.program.target.number(f"{path}.extra_if_offchip") or 0) * self.several_chips
+
     def fans(self, name: str, done: Mapping[str, Cut]) -> list[FanOut]:
         """Say what the populations behind need from this one, as far as they are cut."""
         return [
-            tiling.fan_out(w, done[p.target].parts, done[p.target].grid)
+            tiling.fan_out(w, done[p.target].cutting, done[p.target].grid, self.slots(w))
             for p, w in zip(self.program.projections, self.wiring, strict=True)
             if p.source == name and p.target in done
         ]
@@ -85,8 +98,13 @@ def partition(program: Program) -> Program:
     rules = axon_rules(program.target, str(program.options.get("pop_axons", "pop32")))
     model = cost_model(program.target)
     wiring = tuple(wire(p, rules, sparse_below=_sparse_below(p, model)) for p in program.projections)
-    cutter = Cutter(program, core_limits(program.target), model, wiring)
+    fill = bool(program.options.get("share_cores", 1))
+    cutter = Cutter(program, core_limits(program.target), model, wiring, fill)
     cut = find_cuts(cutter)
+    per_chip = program.target.number("chip.cores")
+    if per_chip is not None and sum(len(c.cutting) for c in cut.values()) > per_chip:
+        cutter = dataclasses.replace(cutter, several_chips=True)
+        cut = find_cuts(cutter)
     blocks = tuple(
         block
         for population in program.populations
@@ -147,14 +165,37 @@ def _is_recurrent(program: Program) -> bool:
 
 
 def _cut(cutter: Cutter, population: Population, done: Mapping[str, Cut]) -> Cut:
-    grid = tiling.grid_of(population, cutter.program)
-    fans = cutter.fans(population.name, done)
-    limits = _reachable(cutter, population.name, grid, fans)
+    grid, name = tiling.grid_of(population, cutter.program), population.name
+    fans = cutter.fans(name, done)
+    limits = _reachable(cutter, name, grid, fans)
     for ways in tiling.candidates(grid, math.ceil(population.size / limits.neurons)):
-        good = [parts for parts in ways if _fits(cutter, population.name, parts, grid, fans, limits)]
+        good = [cutting for cutting in ways if _fits(cutter, name, cutting, grid, fans, limits)]
         if good:
-            return Cut(grid, min(good, key=lambda parts: _replication(cutter, population.name, parts, grid)))
-    return Cut(grid, Parts(*grid))
+            best = min(good, key=lambda cutting: _replication(cutter, name, cutting, grid))
+            return Cut(grid, _fill(cutter, name, best, grid, fans, limits) if cutter.fill else best)
+    return Cut(grid, tiling.evenly(grid, *grid))
+
+
+def _fill(
+    cutter: Cutter, name: str, cutting: Cutting, grid: Grid, fans: list[FanOut], limits: Limits
+) -> Cutting:
+    """Make boxes as large as they fit, axis by axis, so that what remains can share a core with others."""
+    sizes = [max(b - a for a, b in axis) for axis in cutting.axes]
+    for axis in range(len(grid)):
+        low, high = sizes[axis], _largest_part(grid[axis], len(cutting.axes[axis]))
+        while low < high:
+            middle = (low + high + 1) // 2
+            tried = [*sizes[:axis], middle, *sizes[axis + 1 :]]
+            larger = tiling.filled(grid, (tried[0], tried[1], tried[2]))
+            good = _fits(cutter, name, larger, grid, fans, limits)
+            low, high = (middle, high) if good else (low, middle - 1)
+        sizes[axis] = low
+    return tiling.filled(grid, (sizes[0], sizes[1], sizes[2]))
+
+
+def _largest_part(length: int, parts: int) -> int:
+    """Return the largest part that still leaves this many parts."""
+    return length if parts == 1 else (length - 1) // (parts - 1)
 
 
 def _reachable(cutter: Cutter, name: str, grid: Grid, fans: list[FanOut]) -> Limits:
@@ -171,21 +212,23 @@ def _reachable(cutter: Cutter, name: str, grid: Grid, fans: list[FanOut]) -> Lim
     )
 
 
-def _fits(cutter: Cutter, name: str, parts: Parts, grid: Grid, fans: list[FanOut], limits: Limits) -> bool:
-    tiles = parts.tiles(grid)
+def _fits(
+    cutter: Cutter, name: str, cutting: Cutting, grid: Grid, fans: list[FanOut], limits: Limits
+) -> bool:
+    tiles = cutting.tiles()
     if max(math.prod(tile.shape) for tile in tiles) > limits.neurons:
         return False
     tiles = tiles[len(tiles) // 2 :] + tiles[: len(tiles) // 2]  # a tile in the middle usually needs most
     return all(cutter.need(name, tile, grid, fans).within(limits) for tile in tiles)
 
 
-def _replication(cutter: Cutter, name: str, parts: Parts, grid: Grid) -> int:
+def _replication(cutter: Cutter, name: str, cutting: Cutting, grid: Grid) -> int:
     """Input axons over all boxes: what the cut costs the populations before."""
     return sum(
         tiling.incoming(w, p.weight_bits, tile, grid, None).axons
         for p, w in zip(cutter.program.projections, cutter.wiring, strict=True)
         if p.target == name
-        for tile in parts.tiles(grid)
+        for tile in cutting.tiles()
     )
 
 
@@ -204,7 +247,7 @@ def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
         if p.target == population.name
     ]
     blocks = []
-    for number, tile in enumerate(cut.parts.tiles(cut.grid)):
+    for number, tile in enumerate(cut.cutting.tiles()):
         neurons = maps.locked(tile.neurons(cut.grid))
         blocks.append(
             Block(

@@ -42,6 +42,7 @@ def compile(
     steps: int | None = None,
     match: str = "",
     pop_axons: str = "pop32",
+    share_cores: bool = True,
     after: Callable[[str, Program], object] | None = None,
 ) -> Program:
     """Compile a spiking graph for a target.
@@ -61,6 +62,8 @@ def compile(
         Reproduce nengo-loihi's weight rounding, its errors included.
     pop_axons : {"pop32", "pop16"}
         Kind of axon for shared weights; ``pop16`` takes one output entry in place of two, and fewer channels.
+    share_cores : bool
+        Put several blocks on a core where they fit together.
     after : callable of (str, Program), optional
         Called with the name and the result of every pass.
 
@@ -79,6 +82,8 @@ def compile(
     options: dict[str, float | int | str] = {"input_coding": input_coding, "weight_bits": weight_bits}
     if steps is not None:
         options["steps"] = steps
+    if not share_cores:
+        options["share_cores"] = 0
     if pop_axons != "pop32":
         options["pop_axons"] = pop_axons
     if match:

@@ -1,12 +1,51 @@
-"""Placement: every block on a core of its own."""
+"""Placement: which block lies on which core, so that few cores are used and blocks that talk lie close."""
 
 from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
+from neurodeploy.compiler import packing, traffic
 from neurodeploy.program import Program
 
 
 def place(program: Program) -> Program:
-    """Give the blocks cores in order, so that blocks that talk lie side by side, chip after chip."""
-    return dataclasses.replace(program, cores=tuple(range(len(program.blocks))))
+    """Put every block on a core.
+
+    Blocks share a core where they fit together. Cores that exchange many spikes are put on one chip, and
+    within a chip on one tile.
+    """
+    if not program.blocks:
+        return program
+    shared = bool(program.options.get("share_cores", 1))
+    homes = packing.pack(program) if shared else [[i] for i in range(len(program.blocks))]
+    return dataclasses.replace(program, cores=_number(program, homes))
+
+
+def one_block_per_core(program: Program) -> Program:
+    """Return the same blocks with a core for each, as nengo-loihi's boards take them.
+
+    A program that has them already is returned as it is.
+    """
+    if len(set(program.cores)) == len(program.blocks):
+        return program
+    alone = [[i] for i in range(len(program.blocks))]
+    return dataclasses.replace(program, cores=_number(program, alone))
+
+
+def _number(program: Program, homes: list[list[int]]) -> tuple[int, ...]:
+    """Give cores their numbers, chip by chip and tile by tile."""
+    per_chip = program.target.number("chip.cores") or len(homes)
+    sent = traffic.messages(program)
+    member = np.zeros((len(homes), len(program.blocks)))
+    for home, blocks in enumerate(homes):
+        member[home, blocks] = 1.0
+    between = member @ sent @ member.T
+    core_of = np.zeros(len(program.blocks), np.int64)
+    for chip, on_chip in enumerate(traffic.cluster(between, per_chip)):
+        inside = between[np.ix_(on_chip, on_chip)]
+        tiles = traffic.cluster(inside, traffic.cores_per_tile(program))
+        for offset, local in enumerate(i for tile in tiles for i in tile):
+            core_of[homes[on_chip[local]]] = chip * per_chip + offset
+    return tuple(int(core) for core in core_of)

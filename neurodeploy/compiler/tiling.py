@@ -52,30 +52,44 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """How many pieces each axis of a grid is cut into."""
+class Cutting:
+    """Where the axes of a grid (C, H, W) are cut: ranges of channels, rows and columns."""
 
-    channels: int = 1
-    rows: int = 1
-    columns: int = 1
+    channels: tuple[Window, ...]
+    rows: tuple[Window, ...]
+    columns: tuple[Window, ...]
 
     def __len__(self) -> int:
-        return self.channels * self.rows * self.columns
+        return len(self.channels) * len(self.rows) * len(self.columns)
 
-    def tiles(self, grid: Grid) -> list[Tile]:
-        """Boxes in order of channels, rows, columns; sizes differ by at most one."""
-        return [
-            Tile(c, y, x)
-            for c in cuts(grid[0], self.channels)
-            for y in cuts(grid[1], self.rows)
-            for x in cuts(grid[2], self.columns)
-        ]
+    def tiles(self) -> list[Tile]:
+        """Boxes in order of channels, rows, columns."""
+        return [Tile(c, y, x) for c in self.channels for y in self.rows for x in self.columns]
+
+    @property
+    def axes(self) -> tuple[tuple[Window, ...], tuple[Window, ...], tuple[Window, ...]]:
+        """The ranges of each axis."""
+        return self.channels, self.rows, self.columns
 
 
-def cuts(size: int, parts: int) -> list[Window]:
+def evenly(grid: Grid, channels: int = 1, rows: int = 1, columns: int = 1) -> Cutting:
+    """Cut each axis into so many parts, whose sizes differ by at most one."""
+    return Cutting(cuts(grid[0], channels), cuts(grid[1], rows), cuts(grid[2], columns))
+
+
+def filled(grid: Grid, sizes: Grid) -> Cutting:
+    """Cut each axis into parts of a size, and what remains."""
+    c, y, x = (
+        tuple((i, min(i + size, length)) for i in range(0, length, size))
+        for length, size in zip(grid, sizes, strict=True)
+    )
+    return Cutting(c, y, x)
+
+
+def cuts(size: int, parts: int) -> tuple[Window, ...]:
     """Cut a range into contiguous parts whose sizes differ by at most one."""
     edges = [size * i // parts for i in range(parts + 1)]
-    return list(itertools.pairwise(edges))
+    return tuple(itertools.pairwise(edges))
 
 
 def grid_of(population: Population, program: Program) -> Grid:
@@ -91,17 +105,17 @@ def grid_of(population: Population, program: Program) -> Grid:
     return population.size, 1, 1
 
 
-def candidates(grid: Grid, least: int) -> Iterator[list[Parts]]:
+def candidates(grid: Grid, least: int) -> Iterator[list[Cutting]]:
     """Yield all ways to cut a grid into `least` boxes, then into more, up to single neurons."""
     channels, rows, columns = grid
-    ways: dict[int, list[Parts]] = {}
+    ways: dict[int, list[Grid]] = {}
     for y in _sizes(rows):
         for x in _sizes(columns):
             for c in range(1, channels + 1):
-                ways.setdefault(c * y * x, []).append(Parts(c, y, x))
+                ways.setdefault(c * y * x, []).append((c, y, x))
     for count in sorted(ways):
         if count >= least:
-            yield ways[count]
+            yield [evenly(grid, *parts) for parts in ways[count]]
 
 
 def _sizes(length: int) -> list[int]:
@@ -158,26 +172,29 @@ class FanOut:
     Parameters
     ----------
     wiring : Wiring or Conv
-    windows : tuple of list of (int, int)
-        Ranges of channels, rows and columns that the target is cut into.
+    cutting : Cutting
+        Of the target.
     count : ndarray of int64, shape (U,)
         Blocks that each unit of single weights reaches; empty for a convolution.
+    slots : int
+        Output entries of one axon.
     """
 
     wiring: Wiring | Conv
-    windows: tuple[list[Window], list[Window], list[Window]]
+    cutting: Cutting
     count: Longs
+    slots: int
 
     def outgoing(self, tile: Tile, grid: Grid) -> int:
         """Count the output entries of a tile of the source."""
         if isinstance(self.wiring, Wiring):
             unit = np.unique(self.wiring.unit[tile.neurons(grid)])
-            return int(self.count[unit[unit >= 0]].sum())
-        conv, (channels, rows, columns) = self.wiring, self.windows
+            return self.slots * int(self.count[unit[unit >= 0]].sum())
+        conv, (channels, rows, columns) = self.wiring, self.cutting.axes
         axons = sum(_parts_from(conv, c, tile.channels) for c in channels)
         down = sum(conv.units(0, w, tile.rows) for w in rows)
         across = sum(conv.units(1, w, tile.columns) for w in columns)
-        return conv.rules.slots * axons * down * across
+        return self.slots * axons * down * across
 
 
 def _parts_from(conv: Conv, targets: Window, source: Window) -> int:
@@ -189,12 +206,11 @@ def _parts_from(conv: Conv, targets: Window, source: Window) -> int:
     return (last - 1 - low) // conv.rules.atoms - (first - low) // conv.rules.atoms + 1
 
 
-def fan_out(wiring: Wiring | Conv, parts: Parts, grid: Grid) -> FanOut:
+def fan_out(wiring: Wiring | Conv, cutting: Cutting, grid: Grid, slots: int) -> FanOut:
     """Prepare to count what the sources of a population need, once it is cut."""
-    windows = cuts(grid[0], parts.channels), cuts(grid[1], parts.rows), cuts(grid[2], parts.columns)
     if isinstance(wiring, Conv):
-        return FanOut(wiring, windows, np.zeros(0, np.int64))
+        return FanOut(wiring, cutting, np.zeros(0, np.int64), slots)
     count = np.zeros(wiring.units, np.int64)
-    for tile in parts.tiles(grid):
+    for tile in cutting.tiles():
         count += wiring.counts_into(tile.neurons(grid)) > 0
-    return FanOut(wiring, windows, count)
+    return FanOut(wiring, cutting, count, slots)

@@ -24,10 +24,13 @@ class Wiring:
         One column per unit.
     unit : ndarray of int64, shape (N_source,)
         Unit of each source neuron, -1 where all its weights are zero.
+    most_zeros : int
+        Zeros in the column that has most; more neurons than that always hold a weight of every unit.
     """
 
     matrix: Any
     unit: Longs
+    most_zeros: int = 0
 
     @property
     def units(self) -> int:
@@ -41,6 +44,8 @@ class Wiring:
 
     def counts_into(self, neurons: Ints) -> Longs:
         """Count the synapses of every unit into some neurons of the target, shape (U,)."""
+        if self.dense and len(neurons) > self.most_zeros:
+            return np.full(self.units, len(neurons), np.int64)
         if self.dense:
             return np.where(self.matrix[neurons].any(axis=0), len(neurons), 0)
         return np.bincount(self.matrix[neurons].indices, minlength=self.units).astype(np.int64)

@@ -6,8 +6,9 @@ import itertools
 import numpy as np
 import pytest
 
-from neurodeploy.compiler import PASSES, compile, cost, tiling
+from neurodeploy.compiler import PASSES, compile, cost, packing, tiling, traffic
 from neurodeploy.compiler.partition import core_limits
+from neurodeploy.compiler.place import one_block_per_core
 from neurodeploy.compiler.resources import usage
 from neurodeploy.ir import ops
 from neurodeploy.program import Program, out_axon_slots
@@ -68,10 +69,13 @@ def test_every_block_fits_the_limits_it_was_cut_for(seed, rng):
 
 @pytest.mark.parametrize("make", [lambda rng: mlp(rng, 60, 50, 40, 10), small_cnn])
 def test_what_the_search_counts_is_what_the_layout_takes(make, rng):
-    program = compile(make(rng), small(core__compartments=64, core__synapse_memory_words=900))
+    program = compile(
+        make(rng), small(core__compartments=64, core__synapse_memory_words=900), share_cores=False
+    )
     model = cost.cost_model(program.target)
+    rows = {row.name: row for row in usage(program).cores}
     for number, block in enumerate(program.blocks):
-        row = usage(program).cores[number]
+        row = rows[block.name]
         assert row["input axons"].used == sum(s.n_axons for s in block.synapses)
         assert row["synapse memory"].used == sum(cost.words(model, s) for s in block.synapses)
         assert row["output axons"].used == out_axon_slots(program, number, slots=SLOTS)
@@ -110,9 +114,9 @@ def test_arrays_of_a_program_are_read_only(rng):
 
 def test_parts_of_a_grid_cover_it_once():
     grid = (5, 7, 6)
-    tiles = tiling.Parts(2, 3, 2).tiles(grid)
-    held = np.sort(np.concatenate([t.neurons(grid) for t in tiles]))
-    np.testing.assert_array_equal(held, np.arange(5 * 7 * 6))
+    for cutting in (tiling.evenly(grid, 2, 3, 2), tiling.filled(grid, (2, 3, 4))):
+        held = np.sort(np.concatenate([t.neurons(grid) for t in cutting.tiles()]))
+        np.testing.assert_array_equal(held, np.arange(5 * 7 * 6))
 
 
 def test_candidates_come_in_order_and_reach_single_neurons():
@@ -124,3 +128,74 @@ def test_candidates_come_in_order_and_reach_single_neurons():
 def test_limits_without_a_number_do_not_bind():
     unknown = target("loihi1").with_limits(core__in_axons="unknown")
     assert core_limits(unknown).in_axons == float("inf")
+
+
+# --- sharing and placement ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [lambda rng: mlp(rng, 60, 50, 40, 10), small_cnn])
+def test_small_blocks_share_cores_down_to_the_bound(make, rng):
+    graph = make(rng)
+    shared, alone = compile(graph), compile(graph, share_cores=False)
+    assert len(set(shared.cores)) == packing.lower_bound(shared) < len(set(alone.cores))
+    assert not shared.errors
+
+
+def test_cores_that_are_shared_keep_every_limit(rng):
+    program = compile(mlp(rng, 60, 50, 40, 30, 10), small(core__synapse_memory_words=400, core__in_axons=150))
+    assert not [d for d in program.errors if d.code.startswith("ND3")]
+    assert len(set(program.cores)) < len(program.blocks)
+    uses = [use for row in usage(program).cores for use in row.uses if "(" not in use.resource]
+    assert not any(use.over for use in uses)
+
+
+def test_blocks_with_other_registers_of_the_core_stay_apart(rng):
+    program = compile(mlp(rng, 60, 50, 10))
+    odd = dataclasses.replace(program.blocks[0].compartments, vmin=-1)
+    blocks = (dataclasses.replace(program.blocks[0], compartments=odd), *program.blocks[1:])
+    assert packing.pack(program) == [[0, 1]]
+    assert packing.pack(dataclasses.replace(program, blocks=blocks)) == [[0], [1]]
+
+
+def test_sharing_never_takes_more_profiles_than_every_source_allows(rng):
+    layers = []
+    for i, threshold in enumerate((1.0, 1.5, 2.0)):
+        layers += [(f"d{i}", dense(rng, 20, 20)), (f"n{i}", spiking(threshold))]
+    program = compile(chain((20,), layers), small(core__profiles__threshold=2))
+    assert len(set(program.cores)) == 2
+
+
+def test_one_block_per_core_keeps_the_blocks(rng):
+    program = compile(mlp(rng, 60, 50, 40, 10))
+    alone = one_block_per_core(program)
+    assert alone.blocks is program.blocks
+    assert sorted(alone.cores) == [0, 1, 2]
+
+
+def test_blocks_that_talk_lie_on_one_chip(rng):
+    """Two nets side by side, two chips: nothing crosses."""
+    weight = np.kron(np.eye(2), np.ones((8, 8)))
+    layers = []
+    for i in range(4):
+        layers += [(f"d{i}", ops.Affine(weight, np.zeros(16))), (f"n{i}", spiking())]
+    bound = small(core__compartments=8, chip__cores=4)
+    program = compile(chain((16,), layers), bound, share_cores=False)
+    assert len(set(program.cores)) == 8
+    assert traffic.by_distance(program)["between chips"] == 0
+
+
+def test_clusters_are_full_and_hold_what_belongs_together(rng):
+    weight = np.kron(np.eye(5), np.ones((4, 4)))
+    order = rng.permutation(20)
+    found = traffic.cluster(weight[np.ix_(order, order)], 4)
+    assert sorted(len(group) for group in found) == [4] * 5
+    assert all(len({order[i] // 4 for i in group}) == 1 for group in found)
+
+
+def test_traffic_counts_the_spikes_that_leave_each_block(rng):
+    program = compile(mlp(rng, 20, 12, 4), small(core__compartments=6))
+    sent = traffic.messages(program)
+    first, second = program.blocks_of("n0")
+    (last,) = program.blocks_of("readout")
+    assert sent[first, last] == sent[second, last] == 6 * traffic.ASSUMED_RATE
+    assert sent.sum() == 12 * traffic.ASSUMED_RATE

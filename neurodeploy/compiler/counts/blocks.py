@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler.cost import CostModel, cost_model, is_dense, longest_row, words
+from neurodeploy.compiler.cost import CostModel, cost_model, index_width, is_dense, longest_row, words
 from neurodeploy.compiler.counts.uses import CoreUse, Use, use
 from neurodeploy.program import Block, Program, Synapses
 from neurodeploy.targets import Target
@@ -18,27 +18,39 @@ Longs = npt.NDArray[np.int64]
 MEMORY, OUT_AXONS, OFF_CHIP = "synapse memory", "output axons", "output axons to other chips"
 
 
-def count(program: Program) -> Iterator[CoreUse]:
-    """Count block by block."""
+def count(program: Program, *, by_core: bool = True) -> Iterator[CoreUse]:
+    """Count core by core; blocks that share a core count together unless `by_core` is False."""
     target = program.target
     chip = chip_of(program)
     entries, extra, away = out_entries(program, chip)
     models = [m for name in COST_MODELS if (m := cost_model(target, name)) is not None]
-    for number, block in enumerate(program.blocks):
+    for numbers in _together(program) if by_core else ([i] for i in range(len(program.blocks))):
+        blocks = [program.blocks[i] for i in numbers]
         uses = (
-            *_block_uses(target, block, models),
-            use(target, OUT_AXONS, "core.out_axon_entries", int(entries[number])),
-            use(target, OFF_CHIP, "core.out_axon_entries_offchip", int(away[number])),
+            *_uses(target, blocks, models),
+            use(target, OUT_AXONS, "core.out_axon_entries", int(entries[numbers].sum())),
+            use(target, OFF_CHIP, "core.out_axon_entries_offchip", int(away[numbers].sum())),
         )
+        largest = max(blocks, key=lambda block: len(block.neurons))
         yield CoreUse(
-            population=block.population,
-            layer=block.origin,
-            name=block.name,
-            core=program.cores[number] if program.cores else None,
-            chip=chip[number] if chip else None,
+            population=largest.population,
+            layer=largest.origin,
+            name=" + ".join(block.name for block in blocks),
+            core=program.cores[numbers[0]] if program.cores else None,
+            chip=chip[numbers[0]] if chip else None,
             uses=uses,
-            extra_offchip=int(extra[number]),
+            extra_offchip=int(extra[numbers].sum()),
         )
+
+
+def _together(program: Program) -> list[list[int]]:
+    """Blocks by core, in order of cores; every block by itself before placement."""
+    if not program.cores:
+        return [[i] for i in range(len(program.blocks))]
+    found: dict[int, list[int]] = {}
+    for number, core in enumerate(program.cores):
+        found.setdefault(core, []).append(number)
+    return [found[core] for core in sorted(found)]
 
 
 def chips(program: Program) -> tuple[Use, ...]:
@@ -53,39 +65,46 @@ def chip_of(program: Program) -> list[int]:
     return [core // per_chip if per_chip else 0 for core in program.cores]
 
 
-def _block_uses(target: Target, block: Block, models: list[CostModel]) -> Iterable[Use]:
-    yield use(target, "compartments", "core.compartments", len(block.neurons))
-    yield use(target, "input axons", "core.in_axons", sum(s.n_axons for s in block.synapses))
+def _uses(target: Target, blocks: list[Block], models: list[CostModel]) -> Iterable[Use]:
+    synapses = [s for block in blocks for s in block.synapses]
+    yield use(target, "compartments", "core.compartments", sum(len(block.neurons) for block in blocks))
+    yield use(target, "input axons", "core.in_axons", sum(s.n_axons for s in synapses))
     for model in models:
         in_force = model.name == target.limit("synapse.cost_model").value
         name = MEMORY if in_force else f"{MEMORY} ({model.name})"
-        used = sum(words(model, s) for s in block.synapses)
+        used = sum(words(model, s) for s in synapses)
         yield use(target, name, "core.synapse_memory_words", used)
     if models:
-        longest = max((longest_row(models[0], s) for s in block.synapses), default=0)
+        longest = max((longest_row(models[0], s) for s in synapses), default=0)
         yield use(target, "words per axon", "core.words_per_axon", longest)
-    profiles = "core.profiles."
-    yield use(target, "compartment profiles", profiles + "compartment", compartment_profiles(block))
-    yield use(target, "threshold profiles", profiles + "threshold", len(np.unique(block.compartments.vth)))
-    yield use(target, "synapse formats", profiles + "synapse_format", synapse_formats(block, models))
+    for name, path, found in (
+        ("compartment profiles", "compartment", [profile_set(block) for block in blocks]),
+        ("threshold profiles", "threshold", [threshold_set(block) for block in blocks]),
+        ("synapse formats", "synapse_format", [format_set(block, target) for block in blocks]),
+    ):
+        yield use(target, name, f"core.profiles.{path}", len(frozenset[Hashable]().union(*found)))
 
 
-def compartment_profiles(block: Block) -> int:
-    """Count the different sets of decays and refractory steps on a core."""
+def threshold_set(block: Block) -> frozenset[Hashable]:
+    """Return the different thresholds of a block."""
+    return frozenset(np.unique(block.compartments.vth).tolist())
+
+
+def profile_set(block: Block) -> frozenset[Hashable]:
+    """Return the different sets of decays and refractory steps of a block."""
     c = block.compartments
-    return len(np.unique(np.stack([c.decay_u, c.decay_v, c.refract]), axis=1).T)
+    rows = np.unique(np.stack([c.decay_u, c.decay_v, c.refract]), axis=1).T
+    return frozenset(tuple(row) for row in rows.tolist())
 
 
-def synapse_formats(block: Block, models: list[CostModel]) -> int:
-    """Count the different formats: weight width and exponent, with or without indices, and their width."""
+def format_set(block: Block, target: Target) -> frozenset[Hashable]:
+    """Return the different formats: weight width and exponent, kind of axon, and index width if any."""
+    widths = target.words("synapse.index.bits")
     formats = set()
     for s in block.synapses:
-        width = 0
-        if models and not is_dense(s):
-            width = int(s.index.max(initial=0)).bit_length()
-            width = min((w for w in models[0].index_widths if w >= width), default=width)
+        width = 0 if is_dense(s) else index_width(int(s.index.max(initial=0)), widths)
         formats.add((s.weight_bits, s.weight_exp, s.axon_kind, width))
-    return len(formats)
+    return frozenset(formats)
 
 
 def out_entries(program: Program, chip: list[int]) -> tuple[Longs, Longs, Longs]:

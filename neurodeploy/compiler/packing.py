@@ -1,0 +1,101 @@
+"""Packing: blocks that leave room on their core share one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.compiler.counts.blocks import (
+    MEMORY,
+    OUT_AXONS,
+    count,
+    format_set,
+    profile_set,
+    threshold_set,
+)
+from neurodeploy.program import Program
+from neurodeploy.targets import Limit
+
+Floats = npt.NDArray[np.float64]
+
+ADDED = ("compartments", "input axons", MEMORY, OUT_AXONS)
+"""Resources that add up when blocks share a core."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a block asks of a core it shares.
+
+    Parameters
+    ----------
+    share : ndarray of float64, shape (R,)
+        Parts of the resources that add up.
+    sets : tuple of frozenset
+        Compartment profiles, thresholds and synapse formats, of which a core needs each once.
+    registers : hashable
+        What a core keeps once for all its blocks.
+    """
+
+    share: Floats
+    sets: tuple[frozenset[Hashable], ...]
+    registers: Hashable
+
+
+def items(program: Program) -> tuple[list[Item], tuple[float, ...]]:
+    """Measure every block; also return how many of each set a core holds."""
+    target = program.target
+    paths = ("core.profiles.compartment", "core.profiles.threshold", "core.profiles.synapse_format")
+    room = tuple(_tightest(target.limit(path)) for path in paths)
+    found = []
+    for row, block in zip(count(program, by_core=False), program.blocks, strict=True):
+        c = block.compartments
+        sets = (profile_set(block), threshold_set(block), format_set(block, target))
+        share = np.array([row[name].share for name in ADDED])
+        found.append(Item(share, sets, (c.vmin, c.vmax, bool((c.decay_u == 0).any()))))
+    return found, room
+
+
+def _tightest(limit: Limit) -> float:
+    """Return what every source allows."""
+    values = [limit.value, *(rival.value for rival in limit.conflict)] if limit.known else []
+    return float(min(values, default=np.inf))
+
+
+def pack(program: Program) -> list[list[int]]:
+    """Put blocks on as few cores as first-fit-decreasing finds.
+
+    Returns
+    -------
+    list of list of int
+        Blocks of each core. A block that overfills a core lies on one of its own.
+    """
+    found, room = items(program)
+    order = sorted(range(len(found)), key=lambda i: (-float(found[i].share.max(initial=0)), i))
+    cores: list[list[int]] = []
+    load = np.zeros((len(found), len(ADDED)))
+    for i in order:
+        fits = np.flatnonzero((load[: len(cores)] + found[i].share <= 1 + 1e-12).all(axis=1))
+        home = next((int(c) for c in fits if _agree([found[j] for j in cores[c]], found[i], room)), None)
+        if home is None:
+            home = len(cores)
+            cores.append([])
+        cores[home].append(i)
+        load[home] += found[i].share
+    return sorted(sorted(blocks) for blocks in cores)
+
+
+def _agree(there: list[Item], new: Item, room: tuple[float, ...]) -> bool:
+    if any(item.registers != new.registers for item in there):
+        return False
+    unions = [frozenset().union(new.sets[k], *(item.sets[k] for item in there)) for k in range(len(room))]
+    return all(len(union) <= limit for union, limit in zip(unions, room, strict=True))
+
+
+def lower_bound(program: Program) -> int:
+    """Return the fewest cores by the resource that binds, as if blocks could be cut anywhere."""
+    found, _ = items(program)
+    total = np.sum([item.share for item in found], axis=0)
+    return max(int(np.ceil(total.max(initial=0) - 1e-9)), 1)
