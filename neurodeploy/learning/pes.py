@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.learning.description import Feedback, Rule, Trace, describe
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -59,3 +61,31 @@ class PES:
             Read-out minus target.
         """
         return weight - self.rate * np.outer(error, pre)
+
+
+def on_chip(*, tau: float, impulse: float, decrease: bool = False) -> Rule:
+    """Describe PES as nengo-loihi writes it for the chip.
+
+    Parameters
+    ----------
+    tau : float
+        Of the trace of incoming spikes, in steps.
+    impulse : float
+        Of that trace, in codes; the learning rate is part of it.
+    decrease : bool
+        Whether this is the rule of neurons whose error is negative: the trace that the embedded processor
+        writes into ``y1`` is the error's size, and the sign chooses one of two rules.
+
+    Notes
+    -----
+    The engine runs every 2 steps, and changes weights every second time.
+    """
+    return describe(
+        "pes",
+        f"dw = {'-' if decrease else ''}2^-7*u1*x1*y1",
+        Trace("x1", tau, impulse),
+        Trace("y1", source="imposed"),
+        epoch=2,
+        feedback=Feedback("local", "none", "imposed-trace"),
+        layers="last",
+    )
