@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodeploy.backends.base import BACKENDS
+    from neurodeploy.backends.loihi_simulator import LoihiSimulator
     from neurodeploy.bundle import Bundle
+    from neurodeploy.data import open_samples
     from neurodeploy.diagnostics import Diagnostic, Severity
     from neurodeploy.errors import NeurodeployError
     from neurodeploy.ir.graph import Graph, Node
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
         target_names,
         to_nengo,
     )
+    from neurodeploy.sweeps import sweep
     from neurodeploy.targets import Target
 
 __version__ = "0.1.0"
@@ -52,6 +55,7 @@ __all__ = [
     "Bundle",
     "Diagnostic",
     "Graph",
+    "LoihiSimulator",
     "NeurodeployError",
     "Node",
     "Program",
@@ -68,9 +72,11 @@ __all__ = [
     "explain",
     "learn",
     "load",
+    "open_samples",
     "report",
     "run",
     "save",
+    "sweep",
     "target",
     "target_names",
     "to_nengo",
@@ -81,6 +87,7 @@ _TYPES = {
     "Bundle": "bundle",
     "Diagnostic": "diagnostics",
     "Graph": "ir.graph",
+    "LoihiSimulator": "backends.loihi_simulator",
     "NeurodeployError": "errors",
     "Node": "ir.graph",
     "Program": "program",
@@ -88,6 +95,8 @@ _TYPES = {
     "Report": "reporting",
     "Severity": "diagnostics",
     "Target": "targets",
+    "open_samples": "data",
+    "sweep": "sweeps",
 }
 
 

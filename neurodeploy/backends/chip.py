@@ -155,6 +155,21 @@ class Chip:
             if flags & bit:
                 warnings.warn(message, stacklevel=4)
 
+    def rewind(self, seed: int) -> None:
+        """Go back to the state before the first step, the weights included; drop data and waiting spikes."""
+        fresh = compiled.at_rest(self.layout, 1, seeds=[seed])
+        for mine, new in zip(self.batch.arrays, fresh.arrays, strict=True):
+            mine[:] = new
+        self.seed, self.t = seed, 0
+        self.errors[:] = 0
+        self._filter = importlib.import_module("nengo_loihi.probe").ProbeFilter(dt=self.model.dt)
+        for source in self.inputs:
+            for step in set(source.spikes) - source.permanent:
+                del source.spikes[step]
+        for kept in self._recorded.values():
+            for part in kept:
+                part.clear()
+
     # --- what goes in and out ---
 
     def host2chip(

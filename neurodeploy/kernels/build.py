@@ -17,7 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-SOURCES = ("rows.py", "layout.py", "lanes.py", "deliver.py", "chance.py", "loops.py", "build.py")
+SOURCES = (
+    "rows.py",
+    "layout.py",
+    "lanes.py",
+    "intrinsics.py",
+    "deliver.py",
+    "chance.py",
+    "loops.py",
+    "build.py",
+)
 THREADS = "NEURODEPLOY_THREADS"
 """Environment variable: threads the kernel takes; the workers of one machine share its cores by it."""
 PORTION = 64

@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.kernels import lanes
+from neurodeploy.kernels import intrinsics
 from neurodeploy.kernels.chance import LOST
 from neurodeploy.kernels.lanes import jit
 from neurodeploy.kernels.rows import DENSE, LANES, LEARNED, PACK, WIDE, WINDOWS
 
-add_pack = lanes.add_packed
-add_rows, add_rows4, flush = lanes.add_rows, lanes.add_rows4, lanes.flush
-add_windows1, add_windows2, add_windows4 = lanes.add_windows1, lanes.add_windows2, lanes.add_windows4
+add_pack = intrinsics.add_packed
+add_rows, add_rows4, flush = intrinsics.add_rows, intrinsics.add_rows4, intrinsics.flush
+add_windows1, add_windows2, add_windows4 = (
+    intrinsics.add_windows1,
+    intrinsics.add_windows2,
+    intrinsics.add_windows4,
+)
 
 FLUSH_AFTER = 255
 """Spikes a 16-bit accumulator surely holds: 255 * 128 < 2**15."""

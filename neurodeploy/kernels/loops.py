@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.kernels import lanes
+from neurodeploy.kernels import intrinsics
 from neurodeploy.kernels.chance import add_noise, learn, prepare, skip_noise
 from neurodeploy.kernels.deliver import deliver
 from neurodeploy.kernels.lanes import jit, jit_apart
 from neurodeploy.kernels.layout import GENERAL, HORIZON, MEMO, OUTSIDE
 from neurodeploy.kernels.rows import LANES
 
-integrate, integrate_wide, step_general = lanes.integrate, lanes.integrate_wide, lanes.step
-list_spikes, lowest_bit = lanes.list_spikes, lanes.lowest_bit
+integrate, integrate_wide, step_general = intrinsics.integrate, intrinsics.integrate_wide, intrinsics.step
+list_spikes, lowest_bit = intrinsics.list_spikes, intrinsics.lowest_bit
 
 EDGE = 1e-9
 """As in `numerics.coding.rate_spikes`."""

@@ -1,0 +1,262 @@
+"""What the kernel does to `LANES` neurons at a time, as functions of jitted code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurodeploy.kernels.lanes import (
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    Memory,
+    Vector,
+    cgutils,
+    clip,
+    constant,
+    decay,
+    intrinsic,
+    ir,
+    plus,
+    types,
+    wrap,
+)  # fmt: skip
+from neurodeploy.kernels.rows import LANES, PACK
+
+
+def make_add_windows(count: int) -> Any:
+    """Make ``add_windows(acc, base, vector_at, weights, k)`` for `count` vectors.
+
+    It adds the 8-bit weights of vectors ``k`` and following to the 16-bit accumulators at their places.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, base, _, _, k = args
+        for i in range(count):
+            here = plus(builder, k, i)
+            at = builder.add(base, builder.sext(memory.scalar(2, here), I64))
+            weights = memory.load_wide(3, builder.mul(here, ir.Constant(I64, LANES)), I8, I16)
+            memory.store(memory.load(0, at, I16) + weights, 0, at, I16)
+        return context.get_dummy_value()
+
+    def add_windows(typing: Any, acc: Any, base: Any, vector_at: Any, weights: Any, k: Any) -> Any:
+        return types.void(acc, types.int64, vector_at, weights, types.int64), codegen
+
+    return intrinsic(add_windows)
+
+
+def _add_packed(typing: Any, acc: Any, base: Any, words: Any, k: Any) -> Any:
+    """``add_packed(acc, base, words, k)``: add `PACK` single synapses of one word each."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, base, _, k = args
+        for i in range(PACK):
+            word = memory.scalar(2, plus(builder, k, i))
+            at = builder.add(base, builder.sext(builder.ashr(word, ir.Constant(I32, 8)), I64))
+            address = memory.address(0, at)
+            weight = builder.sext(builder.trunc(word, I8), I16)
+            builder.store(builder.add(builder.load(address), weight), address)
+        return context.get_dummy_value()
+
+    return types.void(acc, types.int64, words, types.int64), codegen
+
+
+def make_add_rows(count: int) -> Any:
+    """Make ``add_rows(acc, at, weights, origin, stride, spikes, first, n)`` for `count` vectors side by side.
+
+    It adds the 8-bit weights from ``origin + stride * spikes[i]`` on, for the `n` spikes from `first` on. The
+    sums stay in registers meanwhile.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, at, _, origin, stride, _, first, n = args
+        sums = [cgutils.alloca_once(builder, ir.VectorType(I16, LANES)) for _ in range(count)]
+        for k, total in enumerate(sums):
+            builder.store(memory.load(0, plus(builder, at, k * LANES), I16).value, total)
+        with cgutils.for_range(builder, n, intp=I64) as loop:
+            spike = builder.sext(memory.scalar(5, builder.add(first, loop.index)), I64)
+            row = builder.add(origin, builder.mul(stride, spike))
+            for k, total in enumerate(sums):
+                weights = memory.load_wide(2, plus(builder, row, k * LANES), I8, I16)
+                builder.store(builder.add(builder.load(total), weights.value), total)
+        for k, total in enumerate(sums):
+            memory.store(Vector(builder, builder.load(total)), 0, plus(builder, at, k * LANES), I16)
+        return context.get_dummy_value()
+
+    def add_rows(
+        typing: Any,
+        acc: Any,
+        at: Any,
+        weights: Any,
+        origin: Any,
+        stride: Any,
+        spikes: Any,
+        first: Any,
+        n: Any,
+    ) -> Any:
+        long = types.int64
+        return types.void(acc, long, weights, long, long, spikes, long, long), codegen
+
+    return intrinsic(add_rows)
+
+
+def _flush(typing: Any, acc: Any, at: Any, q: Any, shift: Any) -> Any:
+    """``flush(acc, at, q, shift)``: move 16-bit accumulators into 32-bit ones, times two to the shift."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        total = memory.load_wide(0, args[1], I16, I32) << memory.splat(args[3])
+        memory.store(memory.load(2, args[1]) + total, 2, args[1])
+        zero = Vector(builder, constant(ir.VectorType(I16, LANES), 0))
+        memory.store(zero, 0, args[1], I16)
+        return context.get_dummy_value()
+
+    return types.void(acc, types.int64, q, types.int32), codegen
+
+
+flush = intrinsic(_flush)
+add_packed = intrinsic(_add_packed)
+add_windows1 = make_add_windows(1)
+add_windows2 = make_add_windows(2)
+add_windows4 = make_add_windows(4)
+add_rows = make_add_rows(1)
+add_rows4 = make_add_rows(4)
+
+
+def make_integrate(*, wide: bool) -> Any:
+    """Make ``integrate(acc, q, state, bias, at, n, shift, keep, threshold, lower, upper)``.
+
+    It takes what was accumulated at position ``at``, steps compartments of one kind, which keep all of v and
+    of u only ``keep`` (0 or 1) of 4096, and returns their spikes as a mask. ``state`` holds u and v, ``n``
+    apart. Equals `numerics.neurons.compartment_step` where neither u nor u plus bias can wrap. Bit 32 of the
+    result tells that the input did.
+
+    Parameters
+    ----------
+    wide : bool
+        Whether ``q`` holds a part of the input too.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        at, n, shift, keep, threshold, lower, upper = args[4:]
+        there = builder.add(at, n)
+        given = memory.take(0, 1, at, shift, wide=wide)
+        q = wrap(given, 21)
+        u = memory.load(2, at)
+        kept = ((u < 0).where(-u, u) >> 12) & memory.splat(builder.neg(keep))
+        u = (u < 0).where(-kept, kept) + q
+        v = memory.load(2, there) + u + memory.load(3, at)
+        v = clip(v, memory.splat(lower), memory.splat(upper))
+        fired = v > memory.splat(threshold)
+        memory.store(u, 2, at)
+        memory.store(fired.where(0, v), 2, there)
+        return _flagged(builder, fired, given.differs(q))
+
+    def integrate(
+        typing: Any, acc: Any, q: Any, state: Any, bias: Any, at: Any, n: Any, shift: Any, keep: Any,
+        threshold: Any, lower: Any, upper: Any,
+    ) -> Any:  # fmt: skip
+        long, number = types.int64, types.int32
+        arguments = (acc, q, state, bias, long, long, number, number, number, number, number)
+        return types.uint64(*arguments), codegen
+
+    return intrinsic(integrate)
+
+
+def _flagged(builder: Any, fired: Vector, *wraps: Vector) -> Any:
+    """Put a mask of spikes into the lower half of a number, above it whether any lane of each mask is."""
+    result = fired.bits()
+    for i, mask in enumerate(wraps):
+        any_lane = builder.icmp_unsigned("!=", mask.bits(), ir.Constant(I64, 0))
+        flag = builder.shl(builder.zext(any_lane, I64), ir.Constant(I64, 32 + i))
+        result = builder.or_(result, flag)
+    return result
+
+
+def _step(
+    typing: Any, acc: Any, q: Any, state: Any, bias: Any, neurons: Any, at: Any, n: Any, shift: Any
+) -> Any:
+    """``step(acc, q, state, bias, neurons, at, n, shift)``: step any compartments, as `integrate` does.
+
+    ``neurons`` holds the rows of `Layout.neurons`, ``state`` u, v and wait, ``n`` apart. Equals
+    `numerics.neurons.compartment_step`. Bits 32 to 34 of the result tell that the input, u, or u plus bias
+    wrapped.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        at, n, shift = args[5:]
+        places = [builder.add(at, builder.mul(n, ir.Constant(I64, row))) for row in range(7)]
+        keep_u, keep_v, _, threshold, refract, lower, upper = (memory.load(4, place) for place in places)
+        u, v, wait = (memory.load(2, place) for place in places[:3])
+        given = memory.take(0, 1, at, shift, wide=True)
+        q = wrap(given, 21)
+        current = decay(u, keep_u) + q
+        u = wrap(current, 23)
+        drive = u + memory.load(3, at)
+        wrapped = wrap(drive, 23)
+        v = clip(decay(v, keep_v) + wrapped, lower, upper)
+        v = (wait > 0).where(0, v)
+        fired = v > threshold
+        wait = fired.where(refract, wait) - 1
+        for values, place in zip((u, fired.where(0, v), (wait < 0).where(0, wait)), places, strict=False):
+            memory.store(values, 2, place)
+        return _flagged(builder, fired, given.differs(q), current.differs(u), drive.differs(wrapped))
+
+    return types.uint64(acc, q, state, bias, neurons, types.int64, types.int64, types.int32), codegen
+
+
+integrate = make_integrate(wide=False)
+integrate_wide = make_integrate(wide=True)
+step = intrinsic(_step)
+
+
+def _list_spikes(typing: Any, spikes: Any, count: Any, at: Any, mask: Any) -> Any:
+    """``list_spikes(spikes, count, at, mask)``: write ``at + i`` for every bit i of the mask.
+
+    Begins with entry `count`, returns the new count. May write up to `LANES` entries past the last one.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, count, at, mask = args
+        vector, bits = ir.VectorType(I32, HALF), ir.VectorType(I1, HALF)
+        form = ir.FunctionType(vector, [vector, bits, vector])
+        name = f"llvm.experimental.vector.compress.v{HALF}i32"
+        compress = cgutils.get_or_insert_function(builder.module, form, name)
+        for half in range(LANES // HALF):
+            part = builder.trunc(builder.lshr(mask, ir.Constant(I32, half * HALF)), ir.IntType(HALF))
+            start = builder.add(builder.trunc(at, I32), ir.Constant(I32, half * HALF))
+            lanes = builder.insert_element(ir.Constant(vector, ir.Undefined), start, ir.Constant(I32, 0))
+            lanes = builder.shuffle_vector(lanes, lanes, ir.Constant(vector, [0] * HALF))
+            lanes = builder.add(lanes, ir.Constant(vector, list(range(HALF))))
+            packed = builder.call(
+                compress, [lanes, builder.bitcast(part, bits), ir.Constant(vector, ir.Undefined)]
+            )
+            builder.store(packed, builder.bitcast(memory.address(0, count), vector.as_pointer()), align=4)
+            count = builder.add(count, builder.zext(builder.ctpop(part), I64))
+        return count
+
+    return types.int64(spikes, types.int64, types.int64, types.uint32), codegen
+
+
+HALF = 16
+"""Numbers `list_spikes` moves at a time: as many 32-bit ones as one register holds."""
+list_spikes = intrinsic(_list_spikes)
+
+
+def _lowest_bit(typing: Any, mask: Any) -> Any:
+    """``lowest_bit(mask)``: index of the lowest set bit of a mask that is not zero."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], cgutils.true_bit)
+
+    return types.uint64(types.uint64), codegen
+
+
+lowest_bit = intrinsic(_lowest_bit)

@@ -1,0 +1,100 @@
+"""Nengo networks on our chip, against nengo_loihi.Simulator."""
+
+from importlib.metadata import entry_points
+
+import numpy as np
+import pytest
+
+import neurodeploy as nd
+from neurodeploy.backends.adapter import nengo_loihi_module, nengo_module
+from neurodeploy.errors import OptionError
+
+nengo, loihi = nengo_module(), nengo_loihi_module()
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Lost", "ignore:Model is precomputable", "ignore:PES learning rule", "ignore:.*PES error"
+)
+
+
+def network(*, learning=False, sample_every=None):
+    """A node, two ensembles, probes of every kind; with learning, an error that comes back from the chip."""
+    rest = {"voltage": nengo.dists.Choice([0]), "refractory_time": nengo.dists.Choice([0])}
+    with nengo.Network(seed=1) as net:
+        net.config[nengo.Ensemble].neuron_type = loihi.LoihiLIF(initial_state=rest)
+        stimulus = nengo.Node(lambda t: [np.sin(40 * t), 0.5])
+        a, b = nengo.Ensemble(60, 2), nengo.Ensemble(40, 2)
+        nengo.Connection(stimulus, a)
+        nengo.Connection(a, b)
+        nengo.Probe(a, synapse=0.01, sample_every=sample_every)
+        nengo.Probe(b.neurons, sample_every=sample_every)
+        nengo.Probe(a.neurons, "voltage", synapse=0.005)
+        if learning:
+            post, error = nengo.Node(size_in=2), nengo.Node(size_in=2)
+            rule = nengo.PES(3e-4)
+            learned = nengo.Connection(a, post, function=lambda x: [0, 0], learning_rule_type=rule)
+            nengo.Connection(error, learned.learning_rule)
+            nengo.Connection(post, error)
+            nengo.Connection(stimulus, error, transform=-1)
+            nengo.Probe(post, synapse=0.02)
+    return net
+
+
+def data_of(simulator, net, runs=(0.1, 0.06), **options):
+    with simulator(net, progress_bar=False, **options) as sim:
+        for seconds in runs:
+            sim.run(seconds)
+    return {str(probe): np.array(sim.data[probe]) for probe in net.all_probes}
+
+
+def same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        assert values.dtype == theirs[name].dtype, name
+        assert np.array_equal(values, theirs[name]), name
+
+
+@pytest.mark.parametrize("options", [{}, {"precompute": False}, {"seed": 5, "dt": 0.002}])
+@pytest.mark.parametrize("learning", [False, True])
+def test_data_of_all_probes_equal_nengo_loihis(learning, options):
+    net = network(learning=learning)
+    ours = data_of(nd.LoihiSimulator, net, **options)
+    same(ours, data_of(loihi.Simulator, net, target="sim", **options))
+    assert all(values.any() for values in ours.values())
+
+
+@pytest.mark.parametrize("learning", [False, True])
+def test_a_run_after_reset_equals_the_first(learning):
+    net = network(learning=learning)
+    with nd.LoihiSimulator(net, progress_bar=False) as sim:
+        sim.run(0.08)
+        first = {str(p): np.array(sim.data[p]) for p in net.all_probes}
+        sim.reset()
+        assert (sim.n_steps, sim.time) == (0, 0)
+        sim.run(0.08)
+        same({str(p): np.array(sim.data[p]) for p in net.all_probes}, first)
+
+
+def test_sample_every_keeps_the_steps_nengo_keeps():
+    every, all_ = network(sample_every=0.004), network()
+    kept, full = (data_of(nd.LoihiSimulator, net, runs=(0.05, 0.053)) for net in (every, all_))
+    for (name, few), many in zip(kept.items(), full.values(), strict=True):
+        assert np.array_equal(few, many if "voltage" in name else many[3::4])
+
+
+def test_a_closed_simulator_neither_runs_nor_resets():
+    with nd.LoihiSimulator(network(), progress_bar=False) as sim:
+        pass
+    for call in (sim.step, sim.reset):
+        with pytest.raises(nengo.exceptions.SimulatorClosed):
+            call()
+
+
+def test_boards_are_left_to_nengo_loihi():
+    with pytest.raises(OptionError, match=r"use nengo_loihi.Simulator\(target='loihi'\)"):
+        nd.LoihiSimulator(network(), target="loihi")
+
+
+def test_nengo_finds_the_simulator_among_its_backends():
+    found = {entry.name: entry for entry in entry_points(group="nengo.backends")}
+    if "neurodeploy-loihi" not in found:
+        pytest.skip("neurodeploy is not installed here, only on the path")
+    assert found["neurodeploy-loihi"].load() is nd.LoihiSimulator
