@@ -36,7 +36,7 @@ def core_rows(program: Program) -> list[dict[str, object]]:
         {
             "core": row.core,
             "chip": row.chip,
-            "layer": row.layer,
+            "layer": ", ".join(row.layers) or row.layer,
             "block": row.name,
             "use": [use.as_dict() for use in row.uses],
         }

@@ -40,6 +40,7 @@ def count(program: Program, *, by_core: bool = True) -> Iterator[CoreUse]:
             chip=chip[numbers[0]] if chip else None,
             uses=uses,
             extra_offchip=int(extra[numbers].sum()),
+            layers=tuple(dict.fromkeys(block.origin for block in blocks)),
         )
 
 

@@ -58,6 +58,8 @@ class CoreUse:
     uses : tuple of Use
     extra_offchip : int
         Output axon entries that are there only because targets lie on other chips.
+    layers : tuple of str
+        Of all blocks that share the core; `layer` is that of the largest.
     """
 
     population: str
@@ -67,6 +69,7 @@ class CoreUse:
     chip: int | None
     uses: tuple[Use, ...]
     extra_offchip: int = 0
+    layers: tuple[str, ...] = ()
 
     @property
     def place(self) -> Place:
