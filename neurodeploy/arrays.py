@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import math
 import os
 import zipfile
@@ -89,11 +90,44 @@ class Stored:
         """Bytes of the whole array."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @functools.cached_property
+    def survey(self) -> tuple[int | None, str]:
+        """First sample that is not finite, and digest; the file is read once for both."""
+        hasher = hashlib.sha256()
+        return _survey(self, hasher), hasher.hexdigest()
+
     def first(self, count: int | None) -> Stored:
         """Return the first rows, or all."""
         if count is None or not self.shape or count >= len(self):
             return self
         return Stored(self.name, (count, *self.shape[1:]), self.dtype, self.read)
+
+
+def not_finite(x: Rows) -> int | None:
+    """Find the first sample that holds NaN or infinity."""
+    return x.survey[0] if isinstance(x, Stored) else _survey(x, None)
+
+
+def digest(x: Rows) -> str:
+    """SHA-256 of shape, type and values."""
+    if isinstance(x, Stored):
+        return x.survey[1]
+    hasher = hashlib.sha256()
+    _survey(x, hasher)
+    return hasher.hexdigest()
+
+
+def _survey(x: Rows, hasher: Any) -> int | None:
+    """Go through all samples once: feed them to a hash, find the first that is not finite."""
+    bad: int | None = None
+    if hasher is not None:
+        hasher.update(f"{x.dtype.str} {tuple(x.shape)}".encode())
+    for first, part in blocks(x):
+        if hasher is not None:
+            hasher.update(np.ascontiguousarray(part).data)
+        if bad is None and x.dtype.kind == "f" and not np.isfinite(part).all():
+            bad = first + int(np.flatnonzero(~np.isfinite(part.reshape(len(part), -1)).all(axis=1))[0])
+    return bad
 
 
 def blocks(x: Rows) -> Iterator[tuple[int, Array]]:

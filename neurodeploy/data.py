@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.arrays import Arrays, Rows, Stored, blocks, open_arrays
+from neurodeploy.arrays import Arrays, Rows, Stored, not_finite, open_arrays
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import MAX_ARRAY_BYTES
 
@@ -207,12 +207,9 @@ def check_samples(x: Rows, name: str = "samples") -> None:
         Naming the first bad sample.
     """
     _check_kind(x, name)
-    if x.dtype.kind != "f":
-        return
-    for first, part in blocks(x):
-        if not np.isfinite(part).all():
-            bad = first + int(np.flatnonzero(~np.isfinite(part.reshape(len(part), -1)).all(axis=1))[0])
-            raise DataError(f"{name}: sample {bad} holds values that are not finite (NaN or infinity)")
+    bad = not_finite(x)
+    if bad is not None:
+        raise DataError(f"{name}: sample {bad} holds values that are not finite (NaN or infinity)")
 
 
 def _check_kind(x: Rows, name: str) -> None:

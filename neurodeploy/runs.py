@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.arrays import Rows, blocks
+from neurodeploy.arrays import Rows, digest
 from neurodeploy.errors import DataError
 from neurodeploy.files import write_beside
 from neurodeploy.recording import Recording, concatenate
@@ -134,10 +134,7 @@ def run_in_chunks(
 
 def key_of(x: Rows, **facts: str | float | int | None) -> str:
     """Digest of the samples and of everything else that decides a run's result."""
-    hasher = hashlib.sha256(json.dumps([x.dtype.str, x.shape, sorted(facts.items())]).encode())
-    for _, part in blocks(x):
-        hasher.update(np.ascontiguousarray(part).tobytes())
-    return hasher.hexdigest()
+    return hashlib.sha256(json.dumps([digest(x), sorted(facts.items())]).encode()).hexdigest()
 
 
 def save_partial(path: str | os.PathLike[str], key: str, recording: Recording) -> None:

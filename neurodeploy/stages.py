@@ -283,6 +283,8 @@ def run(
         model, backend=backend, target=target, steps=steps, seed=seed, input_coding=input_coding,
         divide_by=divide_by,
     )  # fmt: skip
+    if isinstance(job.model, Program):
+        laid_out(job.model)
     samples = x if isinstance(x, Stored) else np.asarray(x)
     return run_job(
         job, samples, progress=progress, partial=partial, resume=resume, workers=workers, dask=dask

@@ -14,7 +14,7 @@ from neurodeploy.backends.base import backend as backend_named
 from neurodeploy.cli import DONE, FINDINGS, INTERRUPTED
 from neurodeploy.cli.console import note, progress, show_findings
 from neurodeploy.compiler.pipeline import PASSES
-from neurodeploy.data import Samples, read_calibration, read_test, read_training
+from neurodeploy.data import Samples, open_samples, read_calibration, read_training
 from neurodeploy.diagnostics import render_all
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import ensure_folder_writable, ensure_writable, write_beside
@@ -74,22 +74,28 @@ def run(args: argparse.Namespace) -> int:
         ensure_writable(out)
     if args.resume and not args.json:
         raise OptionError("--resume goes on from the file beside --json; give both")
-    backend = backend_named(args.backend)
-    source_will_do = backend.name == "rate" and not args.calibration
-    graph = stages.load(args.file) if source_will_do else _spiking(args)
-    graph = stages.with_nef(graph, args.nef)
-    data = _checked(args, graph, read_test(args.data, limit=args.limit))
+    graph = stages.with_nef(_runnable(args), args.nef)
+    with open_samples(args.data, limit=args.limit) as data:
+        _checked(args, graph, data)
+        if args.sweep:
+            from neurodeploy.cli.sweep import sweep
+
+            return sweep(args, graph, data)
+        return _run(args, graph, data)
+
+
+def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
     model: Graph | Program = graph
-    if backend.takes == "program":
+    if backend_named(args.backend).takes == "program":
         program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
         show_findings(program.diagnostics if not program.errors else ())
         model = stages.laid_out(program.raise_for_errors())
     try:
-        with progress(f"{graph.name} on {backend.name}") as advance:
+        with progress(f"{graph.name} on {args.backend}") as advance:
             recording = stages.run(
                 model,
                 data.x,
-                backend=backend.name,
+                backend=args.backend,
                 steps=args.steps,
                 seed=args.seed,
                 input_coding=args.input_coding,
@@ -97,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
                 progress=advance,
                 partial=partial_beside(args.json) if args.json else None,
                 resume=args.resume,
+                workers=args.workers,
+                dask=args.dask,
             )
     except Interrupted as stop:
         return _leave_partial(args, model, data, stop)
@@ -117,7 +125,7 @@ def learn(args: argparse.Namespace) -> int:
     with progress(f"{graph.name} learns by {args.rule}") as advance:
         learned = stages.learn(
             graph,
-            data.x,
+            np.asarray(data.x),
             np.asarray(data.y),
             rule=args.rule,
             target=args.target,
@@ -201,6 +209,14 @@ def partial_beside(path: str) -> Path:
     return Path(f"{path}.partial.npz")
 
 
+def _runnable(args: argparse.Namespace) -> Graph:
+    """Load what will be run: a spiking network, or the trained model where its rates are all that is run."""
+    backend_named(args.backend)
+    if args.backend == "rate" and not args.calibration and not args.sweep:
+        return stages.load(args.file)
+    return _spiking(args)
+
+
 def _spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
     """Load a spiking network, or convert a trained model; uncalibrated only where a guess will do."""
     graph = stages.load(args.file)
@@ -260,11 +276,15 @@ def _save_outputs(path: Path, recording: Recording) -> None:
 
 def _leave_partial(args: argparse.Namespace, model: Graph | Program, data: Samples, stop: Interrupted) -> int:
     """Write what an interrupted run has, and say how to go on."""
-    if stop.recording is None or not args.json:
+    if not stop.done or not args.json:
         note(f"{stop}; nothing is kept" + ("" if args.json else " (a run with --json can be resumed)"))
         return INTERRUPTED
-    _write_run(args, _run_report(model, stop.recording, data, stop.total), stop.recording)
-    note(f"{stop}; {args.json} has their figures, and the same command with --resume goes on")
+    done = "they are kept"
+    if stop.recording is not None:
+        _write_run(args, _run_report(model, stop.recording, data, stop.total), stop.recording)
+        whose = "their figures" if len(stop.recording) == stop.done else f"figures of {len(stop.recording)}"
+        done = f"{args.json} has {whose}"
+    note(f"{stop}; {done}, and the same command with --resume goes on")
     return INTERRUPTED
 
 

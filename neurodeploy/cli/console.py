@@ -43,37 +43,44 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
+        TimeElapsedColumn(), TextColumn("{task.fields[pace]}"),
     )  # fmt: skip
+    pace = _Pace()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(what, total=None, pace="")
+        yield lambda done, total: bar.update(task, completed=done, total=total, pace=pace(done, total))
 
 
 def _lines(what: str) -> Callable[[int, int], None]:
-    start = last = time.monotonic()
-    first: int | None = None
+    pace = _Pace()
+    last: float | None = None
 
     def advance(done: int, total: int) -> None:
-        nonlocal last, first
-        first = done if first is None else first
-        now = time.monotonic()
+        nonlocal last
+        told, now = pace(done, total), time.monotonic()
+        last = now if last is None else last
         if now - last < EVERY or done >= total:
             return
         last = now
-        rate = (done - first) / (now - start)
-        speed = f", {rate:.3g}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
-        print(f"neurodeploy: {what}: {done} of {total} samples{speed}", file=sys.stderr)
+        print(f"neurodeploy: {what}: {done} of {total} samples{told and ', '}{told}", file=sys.stderr)
 
     return advance
+
+
+class _Pace:
+    """Rate and remaining time, from what was done since the first call."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int) -> str:
+        now = time.monotonic()
+        before, start = self._first = self._first or (done, now)
+        if done == before or now == start:
+            return ""
+        rate = (done - before) / (now - start)
+        return f"{rate:.3g}/s, {(total - done) / rate:.0f} s left"

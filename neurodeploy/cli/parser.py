@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 _COMMANDS = "neurodeploy.cli.commands"
@@ -102,7 +103,8 @@ def _targets(p: argparse.ArgumentParser) -> None:
 def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _command(commands, "run", f"{_COMMANDS}:run", "run samples on the emulator or another backend")
     p.add_argument("file", metavar="FILE", help="spiking network .nd, or a trained model")
-    p.add_argument("--data", metavar="D.npz", required=True, help="x and y, or x_test and y_test")
+    p.add_argument("--data", metavar="DATA", required=True,
+                   help="x and y, or x_test and y_test: .npz, HDF5 or a Zarr group, of any size")  # fmt: skip
     p.add_argument("--backend", default="loihi-emulator", metavar="NAME", help="default %(default)s")
     _targets(p)
     _conversion(p)
@@ -113,6 +115,11 @@ def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--json", metavar="OUT.json", help="write all figures here")
     p.add_argument("--outputs", metavar="OUT.npz", help="write outputs (samples, classes) here")
     p.add_argument("--resume", action="store_true", help="go on with the run that Ctrl-C left behind")
+    where = p.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=whole(1), metavar="N", help="share the samples among N processes")
+    where.add_argument("--dask", metavar="ADDRESS", help="or among the workers of this Dask cluster")
+    p.add_argument("--sweep", type=swept, action="append", default=[], metavar="OPTION=V,V,...",
+                   help="run every combination, as --sweep steps=16,32 (repeat for more)")  # fmt: skip
 
 
 def _learn(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -203,3 +210,17 @@ class real:  # noqa: N801 - used like a type
                 f"{text} is out of range; it must be above {self.above:g}{upper}"
             )
         return value
+
+
+def swept(text: str) -> tuple[str, list[int | float | str]]:
+    """Read ``option=value,value``, for argparse."""
+    name, _, values = text.partition("=")
+    kinds: dict[str, Callable[[str], int | float | str]] = {
+        "backend": str, "target": str, "input-coding": str, "steps": whole(1), "seed": whole(0),
+        "divide-by": real(above=0.0),
+    }  # fmt: skip
+    if name not in kinds or not values:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no sweep; write OPTION=VALUE,VALUE with one of {', '.join(kinds)}"
+        )
+    return name.replace("-", "_"), [kinds[name](value) for value in values.split(",")]

@@ -8,6 +8,7 @@ everywhere; the model is sent once to each worker; nothing is kept on workers' d
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -27,7 +28,7 @@ from neurodeploy.errors import ClusterError, MissingExtra, OptionError
 from neurodeploy.kernels.build import THREADS, cores
 from neurodeploy.recording import Recording
 from neurodeploy.scaleout.job import Job
-from neurodeploy.scaleout.shards import Shard, Task
+from neurodeploy.scaleout.shards import Engine, Shard, Task
 from neurodeploy.scaleout.wire import pack, unpack
 
 if TYPE_CHECKING:
@@ -83,15 +84,17 @@ def connect(*, workers: int | None = None, dask: str | Client | None = None) -> 
             yield client
 
 
-def run_on(client: Client, job: Job, tasks: Iterator[Task]) -> Iterator[tuple[Shard, Recording]]:
-    """Run shards on a client's workers; with the first two arguments bound, an `Engine`."""
-    from neurodeploy.scaleout.worker import Resident
+@contextlib.contextmanager
+def resident(client: Client, job: Job) -> Iterator[Engine]:
+    """Send a job to a client's workers, once to each, and have it opened there; it is gone afterwards."""
+    from neurodeploy.scaleout.worker import Resident, ready
 
     name = f"neurodeploy-{uuid.uuid4().hex}"
     waiting: dict[str, tuple[Shard, Future]] = {}
     client.register_plugin(Resident(name, pack(job)), name=name)
     try:
-        yield from _in_flight(client, name, tasks, waiting)
+        client.run(ready, name, on_error="ignore")  # the first shard tells what is wrong
+        yield functools.partial(_in_flight, client, name, waiting)
     finally:
         with contextlib.suppress(Exception):  # of a cluster that is lost; what went wrong is raised already
             client.cancel([future for _, future in waiting.values()], force=True)
@@ -99,7 +102,7 @@ def run_on(client: Client, job: Job, tasks: Iterator[Task]) -> Iterator[tuple[Sh
 
 
 def _in_flight(
-    client: Client, name: str, tasks: Iterator[Task], waiting: dict[str, tuple[Shard, Future]]
+    client: Client, name: str, waiting: dict[str, tuple[Shard, Future]], tasks: Iterator[Task]
 ) -> Iterator[tuple[Shard, Recording]]:
     """Keep every worker busy, and hand out what is done."""
     from neurodeploy.scaleout.worker import run_shard

@@ -14,7 +14,7 @@ from neurodeploy.arrays import Rows, Stored
 from neurodeploy.data import check_samples
 from neurodeploy.recording import Recording
 from neurodeploy.runs import Partial, Progress, run_in_chunks
-from neurodeploy.scaleout.cluster import connect, run_on
+from neurodeploy.scaleout.cluster import connect, resident
 from neurodeploy.scaleout.job import Job, Run, entering, open_job
 from neurodeploy.scaleout.shards import Shard, Task, clear, in_folder, run_in_shards, shard_size
 
@@ -58,8 +58,8 @@ def run_job(
     if workers is not None or dask is not None:
         with connect(workers=workers, dask=dask) as client:
             size = shard_size(x, chunk=job.chunk, workers=workers or len(client.nthreads()))
-            engine = functools.partial(run_on, client, job)
-            return run_in_shards(engine, x, size=size, progress=progress, partial=kept)
+            with resident(client, job) as engine:
+                return run_in_shards(engine, x, size=size, progress=progress, partial=kept)
     if kept is not None and in_folder(kept.path):
         if resume:
             engine = functools.partial(_here, open_job(job))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from typing import Any
@@ -31,17 +32,28 @@ class Resident(WorkerPlugin):  # type: ignore[misc]  # Dask's is not typed
         self.name, self.parcel = name, parcel
 
     def setup(self, worker: Any) -> None:
-        """Leave as many cores to the kernel as the worker was given; the job is opened by its first shard."""
+        """Leave as many cores to the kernel as the worker was given; the job is opened when it is wanted."""
         os.environ.setdefault(THREADS, str(worker.state.nthreads))
         self._turn = threading.Lock()
         self._run: Run | None = None
 
-    def run(self, x: npt.NDArray[Any], first: int) -> Recording:
-        """Run samples; one shard at a time, which has all threads."""
+    def open(self) -> Run:
+        """Open the job, unless it is open."""
         with self._turn:
             if self._run is None:
                 self._run = open_job(unpack(self.parcel))
-            return self._run(x, first)
+            return self._run
+
+    def run(self, x: npt.NDArray[Any], first: int) -> Recording:
+        """Run samples; one shard at a time, which has all threads."""
+        run = self.open()
+        with self._turn:
+            return run(x, first)
+
+
+async def ready(name: str, dask_worker: Any) -> None:
+    """Open the job of that name before its first shard; Dask passes the worker."""
+    await asyncio.to_thread(dask_worker.plugins[name].open)
 
 
 def run_shard(name: str, x: npt.NDArray[Any], first: int) -> Parcel:
