@@ -104,7 +104,8 @@ def run_session(commands: list[str], folder: Path) -> str:
                 check=False,
             )
             # A slow machine also prints how far it is, now and then.
-            shown = [line for line in done.stdout.splitlines() if not re.match(r"neurodeploy: .*: [\d,]+ of [\d,]+ samples", line)]
+            at = re.compile(r"neurodeploy: .*: [\d,]+ of [\d,]+ samples")
+            shown = [line for line in done.stdout.splitlines() if not at.match(line)]
             printed.append("\n".join([f"$ {command}", *shown]).rstrip() + "\n")
         return "".join(printed)
 
