@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import operator
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +17,9 @@ import pytest
 from neurodeploy.errors import LoadError, UnsupportedLayer
 from neurodeploy.frontends.keras import from_keras, load_keras
 from neurodeploy.frontends.keras.joins import CALLS
-from tests.frontends.keras_models import assert_same
+from neurodeploy.ir.verify import verify
+from tests.frontends.keras_models import assert_same, model_of
+from tests.frontends.test_keras_files import places, rezip
 
 pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore")]  # Keras' own deprecations
 Draw = Callable[[Any, Any], Any]
@@ -142,6 +148,46 @@ def test_a_frozen_inner_model_keeps_its_weights_apart(keras: Any, tmp_path: Path
     assert_all_same(model, (8, 8, 2), tmp_path)
 
 
+# --- every step of a sequence ---------------------------------------------------------------------------
+
+STEPWISE: dict[str, tuple[tuple[int, ...], Draw]] = {
+    "dense": ((4, 5), lambda L, T: [T(L.Dense(3, "relu")), T(L.Softmax())]),
+    "flatten": ((3, 4, 4, 2), lambda L, T: [T(L.Flatten()), T(L.Dropout(0.1)), T(L.Dense(3))]),
+    "convolution": ((3, 6, 5, 2), lambda L, T: [
+        T(L.Conv2D(4, 3, padding="same", groups=2)), T(L.BatchNormalization()), T(L.Activation("relu6")),
+        T(L.PReLU()), T(L.MaxPooling2D(2)), T(L.AveragePooling2D(2, padding="same")), T(L.Flatten())]),
+    "norm of a first axis": ((3, 4, 5), lambda L, T: [T(L.BatchNormalization(axis=1)), T(L.Reshape((5, 4)))]),
+    "sequences": ((3, 8, 2), lambda L, T: [
+        T(L.Conv1D(4, 3)), T(L.SeparableConv1D(4, 3)), T(L.UpSampling1D(2)), T(L.GlobalAveragePooling1D()),
+        L.Conv1D(2, 2)]),
+    "vectors": ((3, 4), lambda L, T: [T(L.BatchNormalization()), T(L.Rescaling(2.0, 1.0))]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STEPWISE)
+def test_layers_on_every_step_agree_with_keras(keras: Any, case: str, tmp_path: Path) -> None:
+    shape, draw = STEPWISE[case]
+    layers = draw(keras.layers, keras.layers.TimeDistributed)
+    model = keras.Sequential([keras.Input(shape), *layers])
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.3, 1, w.shape) for w in model.get_weights()])
+    assert_all_same(model, shape, tmp_path)
+
+
+def test_a_model_on_every_step_agrees_with_keras(keras: Any, tmp_path: Path) -> None:
+    def draw(x: Any) -> Any:
+        y = keras.layers.TimeDistributed(encoder(keras, "frame"))(x)
+        return keras.layers.Flatten()(keras.layers.TimeDistributed(block(keras, "again"), name="steps")(y))
+
+    assert_all_same(model_with(keras, (2, 8, 8, 2), draw), (2, 8, 8, 2), tmp_path)
+
+
+def test_a_refused_layer_on_every_step_is_named(keras: Any) -> None:
+    model = model_of(keras, (3, 4), [keras.layers.TimeDistributed(keras.layers.ELU(), name="td")])
+    with pytest.raises(UnsupportedLayer, match=r"'td' \(TimeDistributed\): of ELU: use ReLU"):
+        from_keras(model)
+
+
 # --- functions on tensors -------------------------------------------------------------------------------
 
 
@@ -203,6 +249,26 @@ def test_functions_agree_with_keras(keras: Any, case: str, tmp_path: Path) -> No
     f = functions(keras)
     model = model_with(keras, (5, 4, 2), lambda x: FUNCTIONS[case](f, keras.layers.Conv2D(3, 1)(x)))
     assert_all_same(model, (5, 4, 2), tmp_path)
+
+
+def test_an_odd_value_in_a_branched_model_never_gives_another_kind_of_error(
+    keras: Any, tmp_path: Path, rng: Any
+) -> None:
+    f = functions(keras)
+    model_with(keras, (8, 8, 2), lambda x: f.relu(nested(keras, x) * 2.0)).save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as archive:
+        good = archive.read("config.json")
+    spots, odd = list(places(json.loads(good))), (None, "x", -1, 0, [], {}, 1e9, True, [None], [[1]])
+    for spot in rng.integers(0, len(spots), 80):
+        changed = json.loads(good)
+        *path, last = spots[spot]
+        functools.reduce(operator.getitem, path, changed)[last] = odd[rng.integers(len(odd))]
+        data = json.dumps(changed).encode()
+        rezip(tmp_path / "m.keras", tmp_path / "good.keras", config=lambda _, data=data: data)
+        try:
+            verify(load_keras(tmp_path / "m.keras"))
+        except LoadError:
+            continue
 
 
 def test_a_product_of_two_tensors_is_refused_by_name(keras: Any) -> None:

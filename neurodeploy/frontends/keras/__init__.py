@@ -76,6 +76,9 @@ def layer_table() -> list[LayerRow]:
         taken.append(LayerRow(kind, handler.status, handler.how, note))
     taken += [LayerRow(kind, joint.status, joint.how, joint.note) for kind, joint in JOINTS.items()]
     taken += [LayerRow(kind, "rewritten", "its layers", "named inner/layer") for kind in MODELS[:2]]
+    taken.append(
+        LayerRow("TimeDistributed", "rewritten", "groups of channels", "any layer or model with one input")
+    )
     for text, (_, how, note, names) in FUNCTIONS.items():
         taken.append(LayerRow(text, "rewritten", how, "; ".join(filter(None, (note, ", ".join(names))))))
     return taken + [LayerRow(kind, "refused", "", why) for kind, why in REFUSED.items()]

@@ -15,6 +15,7 @@ from neurodeploy.frontends.keras.config import network_of
 from neurodeploy.frontends.keras.draft import Draft, Tensor
 from neurodeploy.frontends.keras.geometry import as_written
 from neurodeploy.frontends.keras.joins import CALLS, Arguments
+from neurodeploy.frontends.keras.over_time import moved_axis, over_time
 from neurodeploy.frontends.keras.refusal import activation_of, refuse
 from neurodeploy.frontends.keras.source import Call, Layer, Network, Ref, Source, breakage_named
 from neurodeploy.frontends.keras.table import ACTIVATIONS, HANDLERS, JOINTS, Handler
@@ -69,13 +70,18 @@ def _breakage_placed(layer: Layer) -> Iterator[None]:
         raise LoadError(f"{layer.place}: the configuration {why}") from error
 
 
-def _draw(network: Network, draft: Draft, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Append all layers of a network behind its inputs and return its outputs."""
+def _draw(
+    network: Network, draft: Draft, tensors: Sequence[Tensor], *, every_step: bool = False
+) -> list[Tensor]:
+    """Append all layers of a network behind its inputs and return its outputs.
+
+    With `every_step` the network is applied to every step of sequences.
+    """
     made = {Ref(name, 0): tensor for name, tensor in zip(network.inputs, tensors, strict=True)}
     for ref in _order(network):
         if ref not in made:
             layer = network.layers[ref.layer]
-            made[ref] = _use(draft, layer, layer.calls[ref.call], made)
+            made[ref] = _use(draft, layer, layer.calls[ref.call], made, every_step)
     return [made[ref] for ref in network.outputs]
 
 
@@ -93,14 +99,19 @@ def _order(network: Network) -> Iterator[Ref]:
     yield from sorter.static_order()
 
 
-def _use(draft: Draft, layer: Layer, call: Call, made: dict[Ref, Tensor]) -> Tensor:
+def _use(draft: Draft, layer: Layer, call: Call, made: dict[Ref, Tensor], every_step: bool) -> Tensor:
     """Append one use of a layer."""
+    if layer.wrapped is not None:
+        return _use(draft, layer.wrapped, call, made, True)
     tensors = [made[ref] for ref in call.refs]
     if layer.inner is not None:
-        (result,) = _draw(layer.inner, draft, tensors)
+        (result,) = _draw(layer.inner, draft, tensors, every_step=every_step)
         return result
     with _breakage_placed(layer):
+        layer = moved_axis(layer) if every_step and layer.kind in JOINTS else layer
         if layer.kind in CALLS:
+            if every_step:
+                raise UnsupportedLayer("a function inside TimeDistributed")
             args, kwargs = _filled(call.args, made), _filled(call.kwargs, made)
             return CALLS[layer.kind](Arguments(draft, layer, tuple(args), kwargs, frozenset(tensors)))
         if layer.kind in JOINTS:
@@ -108,7 +119,9 @@ def _use(draft: Draft, layer: Layer, call: Call, made: dict[Ref, Tensor]) -> Ten
         elif layer.kind == "Activation":
             result = tensors[0]
         else:
-            result = _apply(draft, layer, HANDLERS[layer.kind], tensors[0], "")
+            handler = HANDLERS[layer.kind]
+            handler = over_time(layer, handler) if every_step else handler
+            result = _apply(draft, layer, handler, tensors[0], "")
         activation = activation_of(layer)
         if activation.kind == "linear" and layer.kind != "Activation":
             return result

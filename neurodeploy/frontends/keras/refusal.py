@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -56,8 +57,9 @@ def _all_objections(network: Network, *, is_end: bool) -> Iterator[tuple[Layer, 
     for name, layer in network.layers.items():
         for why in _objections(layer, is_end=name in ends):
             yield layer, why
-        if layer.inner is not None and not layer.home:
-            yield from _all_objections(layer.inner, is_end=name in ends)
+        for part in (layer, layer.wrapped):
+            if part is not None and part.inner is not None and not layer.home:
+                yield from _all_objections(part.inner, is_end=name in ends)
 
 
 def _ends(network: Network) -> set[str]:
@@ -82,29 +84,28 @@ def _is_inert(layer: Layer) -> bool:
 def _objections(layer: Layer, *, is_end: bool) -> Iterator[str]:
     if layer.home:
         yield f"a custom layer ({layer.home}); its code is not run"
-        return
-    if layer.kind == "InputLayer":
-        return
-    if layer.inner is not None:
+    elif layer.wrapped is not None:
+        inside = dataclasses.replace(layer.wrapped, calls=layer.calls)
+        yield from (f"of {inside.kind}: {why}" for why in _objections(inside, is_end=is_end))
+    elif layer.inner is not None:
         yield from _objections_to_model(layer, layer.inner)
-        return
-    if layer.kind in CALLS:
-        if "softmax" in layer.kind.lower() and not is_end:
-            yield f"softmax is taken {FINAL}"
-        return
-    if layer.kind not in HANDLERS and layer.kind not in JOINTS:
+    elif layer.kind in HANDLERS or layer.kind in JOINTS:
+        yield from _objections_to_parameters(layer)
+        yield from _objections_to_use(layer)
+        yield from _objections_to_activation(layer)
+    elif layer.kind not in CALLS and layer.kind != "InputLayer":
         yield REFUSED.get(layer.kind, "no such layer is known here")
-        return
-    yield from _objections_to_parameters(layer)
-    yield from _objections_to_use(layer)
+    if not is_end and not layer.wrapped and "softmax" in f"{activation_of(layer).kind} {layer.kind}".lower():
+        yield f"softmax is taken {FINAL}"
+
+
+def _objections_to_activation(layer: Layer) -> Iterator[str]:
     activation = activation_of(layer)
     if activation.kind in ACTIVATING:
         yield from (f"activation {activation.kind}: {why}" for why in _objections_to_parameters(activation))
     elif activation.kind not in ACTIVATIONS:
         taken = " or ".join(map(repr, ACTIVATIONS))
         yield f"activation {activation.kind!r}, only {taken} is taken"
-    if "softmax" in (activation.kind.lower() + layer.kind.lower()) and not is_end:
-        yield f"softmax is taken {FINAL}"
 
 
 def _objections_to_model(layer: Layer, inner: Network) -> Iterator[str]:

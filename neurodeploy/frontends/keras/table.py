@@ -202,7 +202,6 @@ REFUSED: dict[str, str] = {
     "LSTM": _GATED,
     "ConvLSTM2D": _GATED,
     "Bidirectional": "it reads a sequence from its end, which no chip has seen yet at that time",
-    "TimeDistributed": "flatten the sequence, or use a convolution along it",
     "MultiHeadAttention": _PRODUCT,
     "Embedding": "samples are real numbers here, not indices",
 }
