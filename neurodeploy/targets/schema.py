@@ -39,6 +39,7 @@ GLOBAL_PARAMS = (
     "vmin", "vmax", "noise_exp", "noise_offset", "noise_target", "decay_u_is_0", "decay_v_is_4096",
     "learning_epoch",
 )  # fmt: skip
+FACTORS = ("x0", "x1", "x2", "y0", "y1", "y2", "y3", "w", "d", "t", "r0", "r1")
 
 _CORE: dict[str, Field] = {
     **_counted("compartments", "neurons", "in_axons", "out_axon_entries"),
@@ -200,6 +201,19 @@ _LEARNING: dict[str, Field] = {
     "same_core_with_static": Field("flag"),
     "weight_bits": Field("counts", "bits"),
     "tau_min_steps": Field("number", "steps"),
+    "tau_whole_steps": Field("flag"),
+    "dependencies": Field("words", "", ("x0", "y0", "u")),
+    "decimation_max": Field("count", "powers of two"),
+    "decimation_shared": Field("flag"),
+    "factors": Field("words", "", FACTORS),
+    "third_factors": Field("words", "", ("imposed-trace", "neuron-trace")),
+    "products_max": Field("count", "products"),
+    "mantissa_bits": Field("count", "bits"),
+    "constant_bits": Field("count", "bits"),
+    "impulse_fraction_bits": Field("count", "bits"),
+    "weight_fraction_bits": Field("count", "bits"),
+    "tag_bits": Field("count", "bits"),
+    "delay_bits": Field("count", "bits"),
 }
 
 _REST: dict[str, dict[str, Field]] = {
