@@ -95,7 +95,16 @@ def _agree(there: list[Item], new: Item, room: tuple[float, ...]) -> bool:
 
 
 def lower_bound(program: Program) -> int:
-    """Return the fewest cores by the resource that binds, as if blocks could be cut anywhere."""
+    """Return how many cores its blocks take at least.
+
+    The larger of two bounds: the resource that binds, as if blocks could be cut anywhere, and blocks of
+    which no two fit on one core.
+    """
     found, _ = items(program)
-    total = np.sum([item.share for item in found], axis=0)
-    return max(int(np.ceil(total.max(initial=0) - 1e-9)), 1)
+    share = np.stack([item.share for item in found]) if found else np.zeros((0, len(ADDED)))
+    by_resource = int(np.ceil(share.sum(axis=0).max(initial=0) - 1e-9))
+    apart: list[int] = []
+    for i in np.argsort(-share.max(axis=1, initial=0), kind="stable"):
+        if all((share[i] + share[j]).max() > 1 + 1e-12 for j in apart):
+            apart.append(int(i))
+    return max(by_resource, len(apart), 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,12 @@ from neurodeploy.targets import Target
 
 ROUNDS = 8
 """Most passes over the populations; without recurrence one is enough."""
+TRIES = 24
+"""Most sizes of boxes that are tried to fill cores better."""
+FULL = 0.75
+"""Part of a core from which on little can share it."""
+CLOSE = 1.02
+"""How near to the fewest possible cores a cut is good enough."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +178,43 @@ def _cut(cutter: Cutter, population: Population, done: Mapping[str, Cut]) -> Cut
         good = [cutting for cutting in ways if _fits(cutter, name, cutting, grid, fans, limits)]
         if good:
             best = min(good, key=lambda cutting: _replication(cutter, name, cutting, grid))
-            return Cut(grid, _fill(cutter, name, best, grid, fans, limits) if cutter.fill else best)
+            if cutter.fill:
+                best = _denser(
+                    cutter, name, _fill(cutter, name, best, grid, fans, limits), grid, fans, limits
+                )
+            return Cut(grid, best)
     return Cut(grid, tiling.evenly(grid, *grid))
+
+
+def _denser(
+    cutter: Cutter, name: str, found: Cutting, grid: Grid, fans: list[FanOut], limits: Limits
+) -> Cutting:
+    """Look for boxes that fill cores better, where neurons are what cores run out of."""
+    cost, size = _cores(cutter, name, found, grid, fans), math.prod(grid)
+    for _, sizes in sorted(_box_sizes(grid, limits.neurons), reverse=True)[:TRIES]:
+        if cost <= (size / limits.neurons) * CLOSE or not math.isfinite(limits.neurons):
+            break
+        cutting = tiling.filled(grid, sizes)
+        if _fits(cutter, name, cutting, grid, fans, limits):
+            other = _cores(cutter, name, cutting, grid, fans)
+            if other < cost - 1e-9:
+                cost, found = other, cutting
+    return found
+
+
+def _box_sizes(grid: Grid, most: float) -> Iterator[tuple[float, Grid]]:
+    """Yield boxes of at most `most` neurons, each as many channels as fit, with the neurons in it."""
+    for rows in range(1, grid[1] + 1):
+        for columns in {grid[2], -(-grid[2] // 2), -(-grid[2] // 3)}:
+            channels = min(int(most // (rows * columns)), grid[0])
+            if channels:
+                yield channels * rows * columns, (channels, rows, columns)
+
+
+def _cores(cutter: Cutter, name: str, cutting: Cutting, grid: Grid, fans: list[FanOut]) -> float:
+    """Estimate the cores that boxes take: one each if little room is left, else their part of one."""
+    shares = [cutter.need(name, tile, grid, fans).share(cutter.limits) for tile in cutting.tiles()]
+    return sum(1.0 if share > FULL else share for share in shares)
 
 
 def _fill(

@@ -40,6 +40,15 @@ class Need:
     out_slots: int = 0
     axon_words: int = 0
 
+    def share(self, limits: Limits) -> float:
+        """Part of a core that the scarcest resource takes."""
+        return max(
+            self.neurons / limits.neurons,
+            self.in_axons / limits.in_axons,
+            self.words / limits.words,
+            self.out_slots / limits.out_slots,
+        )
+
     def within(self, limits: Limits) -> bool:
         """Whether a core can take it."""
         return (

@@ -88,7 +88,10 @@ def signs(program: Program, usage: Usage) -> Iterator[Diagnostic]:
 def axon_ids(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check that the ids of a block's axons fit the field of their kind."""
     worst: dict[tuple[str, str], tuple[int, int]] = {}
+    table = program.target.limit("core.in_axons")
     for number, block in enumerate(program.blocks):
+        if table.known and sum(s.n_axons for s in block.synapses) > table.value:
+            continue  # the table itself is too small, which is said elsewhere
         for s in block.synapses:
             key = (block.population, s.axon_kind)
             last = sum(other.n_axons for other in block.synapses) - 1
