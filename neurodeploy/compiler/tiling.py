@@ -43,10 +43,10 @@ class Need:
     def share(self, limits: Limits) -> float:
         """Part of a core that the scarcest resource takes."""
         return max(
-            self.neurons / limits.neurons,
-            self.in_axons / limits.in_axons,
-            self.words / limits.words,
-            self.out_slots / limits.out_slots,
+            self.neurons / max(limits.neurons, 1),
+            self.in_axons / max(limits.in_axons, 1),
+            self.words / max(limits.words, 1),
+            self.out_slots / max(limits.out_slots, 1),
         )
 
     def within(self, limits: Limits) -> bool:
