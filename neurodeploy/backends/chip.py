@@ -16,44 +16,124 @@ import numpy.typing as npt
 
 from neurodeploy.backends.loihi_model import Translation, translate
 from neurodeploy.kernels import compiled
-from neurodeploy.kernels.build import kernel
+from neurodeploy.kernels.build import cores, kernel, spread
 from neurodeploy.kernels.layout import HORIZON, lay_out
 
 KEYS = ("current", "voltage", "ref_count", "spiked")
 """What nengo-loihi calls the states, in the order of `compiled.WATCHED`."""
 FATAL = {1: "Overflow in q0", 2: "Overflow in current", 4: "Overflow in u2", 8: "Synaptic trace spikes lost"}
 """Flags of the kernel that nengo-loihi warns of, or raises where it is strict."""
+NONE = np.zeros(0, np.int64)
 CLIPPED = {16: "Clipping synapse trace", 32: "Clipping learning weights"}
 
 
+class Trial:
+    """One sample on a chip: what waits to go in, and what was recorded.
+
+    Parameters
+    ----------
+    chip : Chip
+    number : int
+        Of the sample.
+    """
+
+    def __init__(self, chip: Chip, number: int) -> None:
+        self.chip, self.number = chip, number
+        self.errors = chip.errors[number]
+        self.waiting: dict[int, list[npt.NDArray[np.int64]]] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop data, filters' states, errors and spikes that wait."""
+        self.errors[:] = 0
+        self.waiting.clear()
+        self.recorded: dict[Any, list[list[npt.NDArray[Any]]]] = {
+            p: [[] for _ in p.target] for p in self.chip.columns
+        }
+        self._filter = importlib.import_module("nengo_loihi.probe").ProbeFilter(dt=self.chip.model.dt)
+
+    def host2chip(
+        self, spikes: Sequence[tuple[Any, int, Any]], errors: Sequence[tuple[Any, int, Any]]
+    ) -> None:
+        """Queue spikes, which arrive a step after the one they are tagged with, and set the errors.
+
+        Parameters
+        ----------
+        spikes : sequence of (SpikeInput, step, indices)
+        errors : sequence of (Synapse, step, ndarray)
+        """
+        for source, step, idxs in spikes:
+            self.waiting.setdefault(step, []).append(self.chip.places(source, idxs))
+        self.errors[:] = 0
+        scaled = importlib.import_module("nengo_loihi.builder.discretize").scale_pes_errors
+        for synapse, _, error in errors:
+            number = next(i for i, s in enumerate(self.chip.translation.rules) if s is synapse)
+            line = self.chip.layout.learning[number]
+            mine = self.errors[line[5] : line[5] + line[2] // 2]
+            assert mine.shape == error.shape
+            mine += scaled(error, scale=getattr(self.chip.model, "pes_error_scale", 1.0))
+
+    def keep(self, seen: npt.NDArray[np.int32]) -> None:
+        """Take over what was recorded in some steps, shape (T, columns)."""
+        for probe, columns in self.chip.columns.items():
+            for kept, column in zip(self.recorded[probe], columns, strict=True):
+                values = np.ascontiguousarray(seen[:, column])
+                kept.append(values != 0 if probe.key == "spiked" else values)
+
+    def _take(self, probe: Any) -> list[npt.NDArray[Any]]:
+        """Return and drop what was recorded for a probe, an array (T, n) per block."""
+        taken = [np.concatenate(kept) if len(kept) > 1 else kept[0] for kept in self.recorded[probe]]
+        for kept in self.recorded[probe]:
+            kept.clear()
+        return taken
+
+    def collect_probe_output(self, probe: Any) -> npt.NDArray[Any]:
+        """Return and drop a probe's data, weighted and filtered, shape (T, size)."""
+        filtered: npt.NDArray[Any] = self._filter(probe, probe.weight_outputs(self._take(probe)))
+        return filtered
+
+    def chip2host(self, receivers: Mapping[Any, Any]) -> None:
+        """Send the data of probes to their receivers on the host."""
+        for probe, receiver in receivers.items():
+            assert probe.synapse is None, "what goes to the host is filtered there"
+            if self.recorded[probe][0]:
+                data = probe.weight_outputs(self._take(probe))
+                for j, x in enumerate(data):
+                    receiver.receive(self.chip.model.dt * (self.chip.t - len(data) + j + 2), x)
+
+
 class Chip:
-    """Chip behaviour of a model.
+    """Chip behaviour of a model, for one sample or many.
 
     Parameters
     ----------
     model : nengo_loihi.builder.Model
-        Discretised. Weights that learn are changed in place.
+        Discretised. Weights that learn are changed in place (those of sample 0).
     seed : int, optional
-        Of noise and stochastic rounding.
+        Of noise and stochastic rounding; sample i has ``seed + i``.
+    size : int
+        Number of samples. What is put into the model's inputs goes to all of them.
     """
 
     strict = False
 
-    def __init__(self, model: Any, seed: int | None = None) -> None:
+    def __init__(self, model: Any, seed: int | None = None, size: int = 1) -> None:
         self.model = model
         self.seed = int(np.random.default_rng().integers(2**31 - 1)) if seed is None else seed
-        self.t = 0
-        self.closed = False
+        self.t, self.closed = 0, False
         self.inputs = list(model.inputs)
         self.translation: Translation = translate(model)
         self.layout = lay_out(self.translation.circuit)
-        self.batch = compiled.at_rest(self.layout, 1, seeds=[self.seed])
-        self.errors = np.zeros((1, int(self.layout.learning[:, 2].sum()) // 2), np.int32)
+        self.batch = compiled.at_rest(self.layout, size, seeds=self._seeds(size))
+        self.errors = np.zeros((size, int(self.layout.learning[:, 2].sum()) // 2), np.int32)
         self._share_weights()
         self._watch_probes()
         self._tables = compiled.tables(self.layout)
         self._work = compiled.workspace(self.layout, HORIZON)
-        self._filter = importlib.import_module("nengo_loihi.probe").ProbeFilter(dt=model.dt)
+        self.trials = [Trial(self, i) for i in range(size)]
+
+    def _seeds(self, size: int) -> list[int]:
+        return [self.seed + i for i in range(size)]
 
     def _share_weights(self) -> None:
         """Let the model's weights be views of those that learn, as its own emulator changes them in place."""
@@ -65,12 +145,10 @@ class Chip:
     def _watch_probes(self) -> None:
         """Give every probed compartment a column of what the kernel records."""
         self.columns: dict[Any, list[slice]] = {}
-        self._recorded: dict[Any, list[list[npt.NDArray[Any]]]] = {}
         lines: list[tuple[int, int, int, int]] = []
         for probe in self.model.probes:
             assert probe.key in KEYS, f"there is no state '{probe.key}' to probe"
             self.columns[probe] = []
-            self._recorded[probe] = [[] for _ in probe.target]
             for block, chosen in zip(probe.target, probe.slice, strict=True):
                 group, first = self.translation.homes[id(block)]
                 start = self.layout.span(group).start + first
@@ -94,6 +172,18 @@ class Chip:
     def clear_probes(self) -> None:
         """Do nothing: data are dropped when they are collected."""
 
+    def rewind(self, seed: int) -> None:
+        """Go back to the state before the first step, the weights included; drop data and waiting spikes."""
+        self.seed, self.t = seed, 0
+        fresh = compiled.at_rest(self.layout, len(self.trials), seeds=self._seeds(len(self.trials)))
+        for mine, new in zip(self.batch.arrays, fresh.arrays, strict=True):
+            mine[:] = new
+        for source in self.inputs:
+            for step in set(source.spikes) - source.permanent:
+                del source.spikes[step]
+        for trial in self.trials:
+            trial.clear()
+
     # --- time ---
 
     def step(self) -> None:
@@ -110,40 +200,54 @@ class Chip:
         """
         if steps == 0:
             return
+        size = len(self.trials)
         starts, events = self._events(steps)
-        none = np.zeros((1, 0), np.int32)
-        given = (np.zeros((1, 0)), starts, events, none, self.errors, np.zeros(0, np.int64))
-        out = compiled.outputs(self.layout, (1, steps), self._watched, spikes=False)
-        work = self._work
-        if len(events) > len(work[3]) - self.layout.size * (HORIZON + self.layout.delay):
-            work = compiled.workspace(self.layout, HORIZON, most=len(events))
-        span = np.array([0, 1, self.t, steps, 0, -1], np.int64)
-        kernel()(span, self._tables, self._extras, work, self.batch.arrays, given, out)
+        none = np.zeros((size, 0), np.int32)
+        given = (np.zeros((size, 0)), starts, events, none, self.errors, np.zeros(0, np.int64))
+        out = compiled.outputs(self.layout, (size, steps), self._watched, spikes=False)
+        most = int((starts[:, -1] - starts[:, 0]).max())
+
+        def part(low: int, high: int) -> None:
+            work = self._work
+            if size > 1 or most:
+                work = compiled.workspace(self.layout, HORIZON, most=most)
+            span = np.array([low, high, self.t, steps, 0, -1], np.int64)
+            kernel()(span, self._tables, self._extras, work, self.batch.arrays, given, out)
+
+        spread(part, size, cores())
         self.t += steps
-        self._keep(out[5][0])
-        self._complain(int(out[3][0, 0]))
+        for trial in self.trials:
+            trial.keep(out[5][trial.number])
+        self._complain(int(np.bitwise_or.reduce(out[3][:, 0])))
+
+    def places(self, source: Any, idxs: Any) -> npt.NDArray[np.int64]:
+        """Positions of an input's neurons in the kernel."""
+        first = self.translation.homes[id(source)][1]
+        return np.asarray(self.layout.position[first + np.asarray(idxs, np.int64)])
 
     def _events(self, steps: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """Take the spikes that arrive in the coming steps from the inputs.
+        """Take the spikes that arrive in the coming steps, per sample and step.
 
         Those tagged n arrive in step n + 1: the first step's are put down as on their way, and the last
         step's are left, because they may still be added to.
         """
-        starts, events = np.zeros((1, steps + 1), np.int64), []
-        for k in range(steps):
-            tag, found = self.t + k, 0
-            for source in self.inputs if tag else ():
-                idxs = np.asarray(source.spike_idxs(tag), np.int64)
-                at = self.layout.position[self.translation.homes[id(source)][1] + idxs]
+        counts, events = np.zeros((len(self.trials), steps), np.int64), []
+        shared = [self._shared(self.t + k) for k in range(steps)]
+        for trial in self.trials:
+            for k in range(steps):
+                at = np.concatenate([*shared[k], *trial.waiting.pop(self.t + k, ())]) if self.inputs else NONE
                 if k == 0:
-                    np.add.at(self.batch.fired[0, -1], at, 1)
-                else:
+                    np.add.at(self.batch.fired[trial.number, -1], at, 1)
+                elif len(at):
                     events.append(at)
-                    found += len(at)
-            if k:
-                starts[0, k] = starts[0, k - 1] + found
-        starts[0, steps] = starts[0, steps - 1]
-        return starts, np.concatenate([np.zeros(0, np.int64), *events]).astype(np.int32)
+                    counts[trial.number, k - 1] = len(at)
+        ends = np.cumsum(counts).reshape(counts.shape)
+        starts = np.column_stack([ends[:, :1] - counts[:, :1], ends])
+        return np.ascontiguousarray(starts), np.concatenate([NONE, *events]).astype(np.int32)
+
+    def _shared(self, tag: int) -> list[npt.NDArray[np.int64]]:
+        """Take what the model's inputs hold for a step."""
+        return [NONE, *(self.places(source, source.spike_idxs(tag)) for source in self.inputs if tag)]
 
     def _complain(self, flags: int) -> None:
         for bit, message in CLIPPED.items():
@@ -155,67 +259,20 @@ class Chip:
             if flags & bit:
                 warnings.warn(message, stacklevel=4)
 
-    def rewind(self, seed: int) -> None:
-        """Go back to the state before the first step, the weights included; drop data and waiting spikes."""
-        fresh = compiled.at_rest(self.layout, 1, seeds=[seed])
-        for mine, new in zip(self.batch.arrays, fresh.arrays, strict=True):
-            mine[:] = new
-        self.seed, self.t = seed, 0
-        self.errors[:] = 0
-        self._filter = importlib.import_module("nengo_loihi.probe").ProbeFilter(dt=self.model.dt)
-        for source in self.inputs:
-            for step in set(source.spikes) - source.permanent:
-                del source.spikes[step]
-        for kept in self._recorded.values():
-            for part in kept:
-                part.clear()
-
-    # --- what goes in and out ---
+    # --- sample 0, as nengo-loihi's emulator has one sample only ---
 
     def host2chip(
         self, spikes: Sequence[tuple[Any, int, Any]], errors: Sequence[tuple[Any, int, Any]]
     ) -> None:
-        """Queue spikes and set the errors of the coming steps.
-
-        Parameters
-        ----------
-        spikes : sequence of (SpikeInput, step, indices)
-        errors : sequence of (Synapse, step, ndarray)
-        """
+        """Put spikes into the model's inputs and set the errors of the coming steps."""
         for source, step, idxs in spikes:
             source.add_spikes(step, idxs)
-        self.errors[:] = 0
-        scaled = importlib.import_module("nengo_loihi.builder.discretize").scale_pes_errors
-        for synapse, _, error in errors:
-            number = next(i for i, s in enumerate(self.translation.rules) if s is synapse)
-            line = self.layout.learning[number]
-            mine = self.errors[0, line[5] : line[5] + line[2] // 2]
-            assert mine.shape == error.shape
-            mine += scaled(error, scale=getattr(self.model, "pes_error_scale", 1.0))
-
-    def _keep(self, seen: npt.NDArray[np.int32]) -> None:
-        for probe, columns in self.columns.items():
-            for kept, column in zip(self._recorded[probe], columns, strict=True):
-                values = np.ascontiguousarray(seen[:, column])
-                kept.append(values != 0 if probe.key == "spiked" else values)
-
-    def _take(self, probe: Any) -> list[npt.NDArray[Any]]:
-        """Return and drop what was recorded for a probe, an array (T, n) per block."""
-        taken = [np.concatenate(kept) if len(kept) > 1 else kept[0] for kept in self._recorded[probe]]
-        for kept in self._recorded[probe]:
-            kept.clear()
-        return taken
+        self.trials[0].host2chip([], errors)
 
     def collect_probe_output(self, probe: Any) -> npt.NDArray[Any]:
         """Return and drop a probe's data, weighted and filtered, shape (T, size)."""
-        filtered: npt.NDArray[Any] = self._filter(probe, probe.weight_outputs(self._take(probe)))
-        return filtered
+        return self.trials[0].collect_probe_output(probe)
 
     def chip2host(self, receivers: Mapping[Any, Any]) -> None:
         """Send the data of probes to their receivers on the host."""
-        for probe, receiver in receivers.items():
-            assert probe.synapse is None, "what goes to the host is filtered there"
-            if self._recorded[probe][0]:
-                data = probe.weight_outputs(self._take(probe))
-                for j, x in enumerate(data):
-                    receiver.receive(self.model.dt * (self.t - len(data) + j + 2), x)
+        self.trials[0].chip2host(receivers)

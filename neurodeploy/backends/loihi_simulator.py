@@ -7,24 +7,29 @@ module imports both.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neurodeploy.backends.adapter import nengo_loihi_module
 from neurodeploy.backends.chip import Chip
+from neurodeploy.backends.host import Host
 from neurodeploy.errors import OptionError
 
 loihi: Any = nengo_loihi_module()
 simulator: Any = importlib.import_module("nengo_loihi.simulator")
 exceptions: Any = importlib.import_module("nengo.exceptions")
 
+Data = Mapping[Any, npt.ArrayLike]
+
 
 class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one of its kind
     """Simulate a Nengo network on the Loihi emulator.
 
     Takes what ``nengo_loihi.Simulator`` takes and gives the same data bit for bit. Beyond that it can be
-    reset, and its probes may have ``sample_every``.
+    reset, its probes may have ``sample_every``, and it can run many samples of one network at once.
 
     Parameters
     ----------
@@ -32,11 +37,14 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
     dt, seed, model, precompute, target, **options
         As for ``nengo_loihi.Simulator``; `target` is ``"sim"`` unless it is given, and ``"simreal"`` is left
         to nengo-loihi's own emulator.
+    n_samples : int, optional
+        Run so many samples side by side. Probes then have data of shape (n_samples, T, size), and `run_steps`
+        takes what nodes put out in each sample. Sample i equals a simulation of its own with ``seed + i``.
 
     Raises
     ------
     OptionError
-        If the target is a board.
+        If the target is a board, or samples are asked of nengo-loihi's emulator.
     """
 
     def __init__(
@@ -47,6 +55,8 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         model: Any = None,
         precompute: bool | None = None,
         target: str | None = None,
+        *,
+        n_samples: int | None = None,
         **options: Any,
     ) -> None:
         self.closed = True  # read when an object is dropped half made
@@ -55,31 +65,109 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
             raise OptionError(
                 "LoihiSimulator emulates; for a board use nengo_loihi.Simulator(target='loihi')"
             )
+        if n_samples is not None and (n_samples < 1 or target != "sim"):
+            raise OptionError(
+                f"n_samples={n_samples} with target '{target}'; give at least 1, and target 'sim'"
+            )
         super().__init__(network, dt, seed, model, precompute, target, **options)
+        self.n_samples = n_samples
+        self._hosts: list[Host] = []
         if target == "sim":
             theirs = self.sims["emulator"]
             self._seed = theirs.seed
-            self.sims["emulator"] = Chip(self.model, seed=self._seed)
+            self.sims["emulator"] = Chip(self.model, seed=self._seed, size=n_samples or 1)
             self.sims["emulator"].strict = theirs.strict
             self._connect()
 
     def _connect(self) -> None:
+        """Join host and chip; the queues between them are new after a reset."""
         self._runner = simulator.StepRunner(self.model, self.sims, self.precompute, self.timers)
+        for host in self._hosts:
+            host.close()
+        if self.n_samples is not None:
+            self._hosts = [Host(self, trial) for trial in self.sims["emulator"].trials]
+
+    def run_steps(self, steps: int, data: Data | None = None) -> None:
+        """Simulate some steps.
+
+        Parameters
+        ----------
+        steps : int
+        data : mapping of Node to array_like, shape (n_samples, steps, size) or (n_samples, size), optional
+            What nodes put out instead of what they were built to; only with `n_samples`.
+
+        Raises
+        ------
+        SimulatorClosed
+            If the simulator is closed.
+        OptionError
+            If `data` does not fit.
+        """
+        if self.n_samples is None:
+            if data is not None:
+                raise OptionError("data per sample needs LoihiSimulator(network, n_samples=...)")
+            super().run_steps(steps)
+            return
+        if self.closed:
+            raise exceptions.SimulatorClosed("Simulator cannot run because it is closed.")
+        self.timers.start("run")
+        for number, host in enumerate(self._hosts):
+            given = {n: of_sample(n, x, number, self.n_samples, steps) for n, x in (data or {}).items()}
+            host.feed(given)
+        self._run_samples(steps)
+        self.timers.stop("run")
+        self._n_steps += steps
+        self._probe()
+
+    def _run_samples(self, steps: int) -> None:
+        """Run hosts and chip in the order of nengo-loihi's `StepRunner`."""
+        chip = self.sims["emulator"]
+        if self.precompute or "host" not in self.sims:
+            for host in self._hosts:
+                host.run_before(steps)
+            chip.run_steps(steps)
+            for host in self._hosts:
+                host.run_after(steps)
+            return
+        for number in range(steps):
+            for host in self._hosts:
+                host.step(number)
+            chip.step()
+            for host in self._hosts:
+                host.listen()
 
     def _probe(self) -> None:
         """Take the data of all probes on the chip, at the times they ask for."""
         self._probe_step_time()
-        chip = self.sims["emulator"]
         for probe in self.model.nengo_probes:
             if probe not in self.model.chip2host_params:
-                data = chip.collect_probe_output(self.model.objs[probe]["out"])
-                self._probe_outputs[probe].extend(self._sampled(probe, data))
+                out = self.model.objs[probe]["out"]
+                if self.n_samples is None:
+                    data = self.sims["emulator"].collect_probe_output(out)
+                    self._probe_outputs[probe].extend(self._sampled(probe, data))
+                for host in self._hosts:
+                    data = host.trial.collect_probe_output(out)
+                    host.outputs.setdefault(probe, []).extend(self._sampled(probe, data))
+        if self._hosts:
+            self.data = SampleData(self._hosts, self.model.params)
 
     def _sampled(self, probe: Any, data: Any) -> Any:
         if probe.sample_every is None:
             return data
         steps = self._n_steps - len(data) + 1 + np.arange(len(data))
         return data[steps % (probe.sample_every / self.dt) < 1]
+
+    def close(self) -> None:
+        """Close the simulator; data stay."""
+        for host in self._hosts:
+            host.close()
+        super().close()
+
+    def clear_probes(self) -> None:
+        """Drop all data."""
+        for host in self._hosts:
+            host.outputs.clear()
+        super().clear_probes()
 
     def reset(self, seed: int | None = None) -> None:
         """Begin again at time 0, with the weights the network was built with and without data.
@@ -106,3 +194,44 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         self._connect()
         self.clear_probes()
         self._probe_step_time()
+
+
+def of_sample(node: Any, x: npt.ArrayLike, number: int, size: int, steps: int) -> npt.NDArray[Any]:
+    """Return what a node puts out in one sample, shape (steps, size).
+
+    Raises
+    ------
+    OptionError
+        If the array is of another shape.
+    """
+    values = np.asarray(x, dtype=np.float64)
+    if values.ndim == 2:
+        values = np.broadcast_to(values[:, None], (len(values), steps, values.shape[1]))
+    if values.shape != (size, steps, node.size_out):
+        raise OptionError(
+            f"data of {node} has shape {np.shape(x)}; it takes ({size}, {steps}, {node.size_out}) "
+            f"or ({size}, {node.size_out})"
+        )
+    return np.asarray(values[number])
+
+
+class SampleData(Mapping[Any, npt.NDArray[Any]]):
+    """Data of all samples, by probe: shape (n_samples, T, size); of other objects what was built for them."""
+
+    def __init__(self, hosts: list[Host], built: Mapping[Any, Any]) -> None:
+        self._hosts, self._built = hosts, built
+
+    def __getitem__(self, key: Any) -> Any:
+        if key not in self._probes:
+            return self._built[key]
+        return np.stack([host.data_of(key) for host in self._hosts])
+
+    @property
+    def _probes(self) -> list[Any]:
+        return [*self._hosts[0].outputs, *self._hosts[0].probes]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._probes)
+
+    def __len__(self) -> int:
+        return len(self._probes)

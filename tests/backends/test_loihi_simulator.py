@@ -98,3 +98,34 @@ def test_nengo_finds_the_simulator_among_its_backends():
     if "neurodeploy-loihi" not in found:
         pytest.skip("neurodeploy is not installed here, only on the path")
     assert found["neurodeploy-loihi"].load() is nd.LoihiSimulator
+
+
+@pytest.mark.parametrize("options", [{}, {"precompute": False}])
+@pytest.mark.parametrize("learning", [False, True])
+def test_many_samples_at_once_equal_one_at_a_time(learning, options, rng):
+    net = network(learning=learning)
+    drive = rng.uniform(-1, 1, (3, 50, 2))
+    node = net.all_nodes[0]
+    with nd.LoihiSimulator(net, progress_bar=False, n_samples=3, seed=8, **options) as sim:
+        for part in (slice(0, 20), slice(20, 50)):
+            sim.run_steps(part.stop - part.start, data={node: drive[:, part]})
+        together = {probe: sim.data[probe] for probe in net.all_probes}
+    for i in range(3):
+        node.output = lambda t, i=i: drive[i, round(t / 0.001) - 1]
+        with loihi.Simulator(net, progress_bar=False, target="sim", seed=8 + i, **options) as sim:
+            sim.run_steps(20)
+            sim.run_steps(30)
+            for probe, data in together.items():
+                assert np.array_equal(data[i], sim.data[probe]), str(probe)
+
+
+def test_data_of_a_wrong_shape_is_refused():
+    net = network()
+    wrong = {net.all_nodes[0]: np.zeros((2, 3))}
+    for options, message in (
+        ({"n_samples": 2}, r"has shape \(2, 3\); it takes \(2, 10, 2\) or \(2, 2\)"),
+        ({}, r"needs LoihiSimulator\(network, n_samples=...\)"),
+    ):
+        simulator = nd.LoihiSimulator(net, progress_bar=False, **options)
+        with simulator as sim, pytest.raises(OptionError, match=message):
+            sim.run_steps(10, data=wrong)

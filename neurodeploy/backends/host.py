@@ -1,0 +1,129 @@
+"""The host's part of one sample: Nengo's own simulators, with their queues to and from the chip."""
+
+from __future__ import annotations
+
+import importlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.backends.chip import Trial
+from neurodeploy.errors import OptionError
+
+nengo_simulator: Any = importlib.import_module("nengo.simulator")
+loihi_simulator: Any = importlib.import_module("nengo_loihi.simulator")
+
+
+class Host:
+    """One sample's simulators of what is not on the chip.
+
+    Parameters
+    ----------
+    owner : LoihiSimulator
+        Whose built model they run.
+    trial : Trial
+        The sample on the chip.
+    """
+
+    def __init__(self, owner: Any, trial: Trial) -> None:
+        self.trial = trial
+        self.outputs: dict[Any, list[npt.NDArray[Any]]] = {}
+        self.sims: OrderedDict[str, Any] = OrderedDict()
+        for name in ("host_pre", "host"):
+            if name in owner.sims:
+                self.sims[name] = _alone(getattr(owner.model, name), owner)
+        self.sims["emulator"] = trial
+        self.runner = loihi_simulator.StepRunner(owner.model, self.sims, owner.precompute, owner.timers)
+        self.probes = [p for name, sim in self.sims.items() if name != "emulator" for p in sim.model.probes]
+        self.fed: list[tuple[Any, npt.NDArray[Any], npt.NDArray[Any]]] = []
+
+    def feed(self, data: Mapping[Any, npt.NDArray[Any]]) -> None:
+        """Set what nodes put out in the coming steps, arrays (steps, size).
+
+        Raises
+        ------
+        OptionError
+            If a node is not on the host.
+        """
+        self.fed.clear()
+        for node, values in data.items():
+            found = [(s, self._output(s, node)) for n, s in self.sims.items() if n != "emulator"]
+            found = [(sim, signal) for sim, signal in found if signal is not None]
+            if not found:
+                raise OptionError(f"{node} is not among the nodes the host runs; it takes no data")
+            self.fed += [(sim, signal, values) for sim, signal in found]
+
+    @staticmethod
+    def _output(sim: Any, node: Any) -> Any:
+        """Return the array a node's output lives in, and keep everything else from writing it."""
+        if node not in sim.model.sig or "out" not in sim.model.sig[node]:
+            return None
+        signal = sim.model.sig[node]["out"]
+        for i, op in enumerate(sim._step_order):
+            if signal in op.sets:
+                sim._steps[i] = _nothing
+        array = sim.signals[signal]
+        if not array.flags.writeable:
+            array.setflags(write=True)
+        return array
+
+    def _advance(self, sim: Any, step: int) -> None:
+        for fed, array, values in self.fed:
+            if fed is sim:
+                array[...] = values[step]
+        sim.step()
+
+    def run_before(self, steps: int) -> None:
+        """Run what the chip's input depends on, and send it."""
+        if "host_pre" in self.sims:
+            for k in range(steps):
+                self._advance(self.sims["host_pre"], k)
+        self.runner._host2chip(self.trial)
+
+    def run_after(self, steps: int) -> None:
+        """Take what the chip sends and run the rest."""
+        if "host" in self.sims:
+            self.runner._chip2host(self.trial)
+            for k in range(steps):
+                self._advance(self.sims["host"], k)
+
+    def step(self, number: int) -> None:
+        """Run one step, and send what comes of it."""
+        self._advance(self.sims["host"], number)
+        self.runner._host2chip(self.trial)
+
+    def listen(self) -> None:
+        """Take what the chip sends."""
+        self.runner._chip2host(self.trial)
+
+    def close(self) -> None:
+        """Close the simulators; data stay."""
+        for name, sim in self.sims.items():
+            if name != "emulator":
+                sim.close()
+
+    def data_of(self, probe: Any) -> npt.NDArray[Any]:
+        """Return a probe's data, shape (T, size)."""
+        if probe in self.outputs:
+            return np.asarray(self.outputs[probe])
+        sims = [s for n, s in self.sims.items() if n != "emulator" and probe in s.model.probes]
+        return np.asarray(sims[0].data[probe])
+
+
+def _nothing() -> None:
+    """Take the place of an operator whose result is given."""
+
+
+def _alone(model: Any, owner: Any) -> Any:
+    """Make a simulator of a built model that keeps its own data; others of the same model have theirs."""
+    seed = None if owner.seed is None else owner.seed
+    sim = nengo_simulator.Simulator(
+        None, dt=owner.dt, model=model, seed=seed, progress_bar=False, optimize=False
+    )
+    own: dict[Any, Any] = {**model.params, **{probe: [] for probe in model.probes}}
+    sim._sim_data = own
+    sim.data = nengo_simulator.SimulationData(own)
+    return sim
