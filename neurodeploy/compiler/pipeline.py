@@ -6,7 +6,8 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from neurodeploy.compiler.lower import lower
 from neurodeploy.compiler.partition import partition
 from neurodeploy.compiler.place import place
 from neurodeploy.compiler.quantize import quantize
+from neurodeploy.compiler.repair import narrow_weights
 from neurodeploy.compiler.verify import verify
 from neurodeploy.errors import OptionError
 from neurodeploy.ir.graph import Graph
@@ -39,6 +41,8 @@ def compile(
     *,
     input_coding: str = "rate",
     weight_bits: int = 8,
+    layer_bits: Mapping[str, int] | None = None,
+    min_weight_bits: int | None = None,
     steps: int | None = None,
     match: str = "",
     pop_axons: str = "pop32",
@@ -56,6 +60,10 @@ def compile(
         How samples enter; with ``bias`` the encoder lies on the chip.
     weight_bits : int
         Most bits of a weight, the sign included, 1 to 8.
+    layer_bits : mapping of str to int, optional
+        The same for single layers, by the user's names.
+    min_weight_bits : int, optional
+        Where the network does not fit, take bits from its largest layers, down to this many.
     steps : int, optional
         Length of a run, which bounds the membrane of a read-out; the graph's own by default.
     match : {"", "nengo-loihi"}
@@ -77,9 +85,11 @@ def compile(
     OptionError
         If the graph is not in spiking form or an option makes no sense.
     """
-    _check_options(graph, input_coding, weight_bits, match, pop_axons)
+    _check_options(graph, input_coding, match, pop_axons)
+    _check_bits(graph, weight_bits, layer_bits or {}, min_weight_bits)
     found = find_target(target) if isinstance(target, str) else target
     options: dict[str, float | int | str] = {"input_coding": input_coding, "weight_bits": weight_bits}
+    options |= {f"weight_bits {layer}": bits for layer, bits in (layer_bits or {}).items()}
     if steps is not None:
         options["steps"] = steps
     if not share_cores:
@@ -88,7 +98,17 @@ def compile(
         options["pop_axons"] = pop_axons
     if match:
         options["match"] = match
-    program = Program(graph, found, options=options)
+
+    def run(bits: Mapping[str, int]) -> Program:
+        narrower = {f"weight_bits {layer}": n for layer, n in bits.items()}
+        return _run(Program(graph, found, options=options | narrower), after)
+
+    if min_weight_bits is None:
+        return run({})
+    return narrow_weights(run, least=min_weight_bits)
+
+
+def _run(program: Program, after: Callable[[str, Program], object] | None) -> Program:
     for step in PASSES:
         with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite are reported
             program = verify(step(program), after=step.__name__)
@@ -97,14 +117,23 @@ def compile(
     return program
 
 
-def _check_options(graph: Graph, input_coding: str, weight_bits: int, match: str, pop_axons: str) -> None:
+def _check_options(graph: Graph, input_coding: str, match: str, pop_axons: str) -> None:
     if not graph.neurons:
         raise OptionError(f"'{graph.name}' is not in spiking form (no neurons); convert it first")
     if input_coding not in CODINGS:
         raise OptionError(f"input coding '{input_coding}' is unknown; choose from {', '.join(CODINGS)}")
-    if not 1 <= weight_bits <= MOST_WEIGHT_BITS:
-        raise OptionError(f"{weight_bits} weight bits; choose 1 to {MOST_WEIGHT_BITS}")
     if match not in ("", "nengo-loihi"):
         raise OptionError(f"there is nothing to match called '{match}'; choose nengo-loihi")
     if pop_axons not in ("pop16", "pop32"):
         raise OptionError(f"there are no '{pop_axons}' axons; choose pop16 or pop32")
+
+
+def _check_bits(graph: Graph, weight_bits: int, layer_bits: Mapping[str, int], least: int | None) -> None:
+    for bits in (weight_bits, *layer_bits.values(), *([] if least is None else [least])):
+        if not 1 <= bits <= MOST_WEIGHT_BITS:
+            raise OptionError(f"{bits} weight bits; choose 1 to {MOST_WEIGHT_BITS}")
+    layers = {node.origin for node in graph.nodes}
+    if odd := [name for name in layer_bits if name not in layers]:
+        near = difflib.get_close_matches(odd[0], layers, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise OptionError(f"'{graph.name}' has no layer '{odd[0]}'{hint}")

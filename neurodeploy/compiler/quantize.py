@@ -42,7 +42,6 @@ def quantize(program: Program) -> Program:
     if regs is None:
         note = STAYS_IN_FLOATS.at(Place(layer="model"), target=program.target.id)
         return dataclasses.replace(program, diagnostics=(*program.diagnostics, note))
-    bits = stored_bits(int(program.options.get("weight_bits", 8)), regs)
     lossy = program.options.get("match") == "nengo-loihi"
     populations, projections = [], list(program.projections)
     found: list[Diagnostic] = []
@@ -54,13 +53,17 @@ def quantize(program: Program) -> Program:
         even = evenness(population, regs)
         for i in into:
             projections[i] = _evened(projections[i], even)
-        largest = [_largest(projections[i]) for i in into]
-        form = WeightForm(bits, int(_is_signed([projections[i] for i in into], bits, regs)), lossy)
+        forms = {i: _form(program, [projections[j] for j in into], projections[i], regs, lossy) for i in into}
+        strongest = max(into, key=lambda i: _largest(projections[i]), default=None)
         scale = find_scale(
-            population, max(largest, default=0.0), regs, nominal=form.nominal, steps=run_length(program)
+            population,
+            _largest(projections[strongest]) if strongest is not None else 0.0,
+            regs,
+            nominal=forms[strongest].nominal if strongest is not None else 1.0,
+            steps=run_length(program),
         )
         populations.append(_population(population, scale, regs))
-        for i in into:
+        for i, form in forms.items():
             before, projections[i] = projections[i], _projection(projections[i], scale, regs, form)
             found += _measure(program, population, before, projections[i], scale, form)
     return dataclasses.replace(
@@ -98,6 +101,19 @@ class WeightForm:
     def unused(self) -> int:
         """Low bits of the nominal range that are always zero."""
         return NOMINAL_BITS - self.bits + self.signed
+
+
+def _form(
+    program: Program, into: list[Projection], projection: Projection, regs: Registers, lossy: bool
+) -> WeightForm:
+    bits = layer_bits(program, projection.origin, regs)
+    return WeightForm(bits, int(_is_signed(into, bits, regs)), lossy)
+
+
+def layer_bits(program: Program, layer: str, regs: Registers) -> int:
+    """Return the width that the weights of a layer are stored in."""
+    wanted = program.options.get(f"weight_bits {layer}", program.options.get("weight_bits", NOMINAL_BITS))
+    return stored_bits(int(wanted), regs)
 
 
 def _is_signed(into: list[Projection], bits: int, regs: Registers) -> bool:
