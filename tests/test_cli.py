@@ -123,7 +123,7 @@ def test_a_division_told_to_convert_is_kept_with_the_network(folder):
 def test_the_run_card_says_what_no_emulator_shows(folder, capsys):
     card = run(folder, "--limit", 3)["card"]
     assert card["arithmetic"].startswith("integers of the chip")
-    assert card["cores"] >= 2
+    assert card["cores"] >= 1
     assert card["not_verified_on_silicon"]
     assert "not verified on silicon" in capsys.readouterr().out
 
