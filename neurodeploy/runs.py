@@ -120,13 +120,13 @@ def run_in_chunks(
             if partial is not None and time.monotonic() - saved > SAVE_EVERY and done < len(x):
                 save_partial(partial.path, partial.key, concatenate(parts))
                 saved = time.monotonic()
+        if progress is not None:
+            progress(len(x), len(x))
     except KeyboardInterrupt:
         recording = concatenate(parts) if parts else None
         if partial is not None and recording is not None:
             save_partial(partial.path, partial.key, recording)
         raise Interrupted(recording, len(x), partial.path if partial else None) from None
-    if progress is not None:
-        progress(len(x), len(x))
     if partial is not None:
         partial.path.unlink(missing_ok=True)
     return concatenate(parts)

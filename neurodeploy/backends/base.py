@@ -110,8 +110,7 @@ class Listed:
         MissingExtra
             If a package the backend needs is not installed.
         """
-        if steps < 1:
-            raise OptionError(f"steps is {steps}; a run takes at least 1 step")
+        check_steps(steps)
         self._check_nef(model)
         module, function = self.where.split(":")
         try:
@@ -148,6 +147,12 @@ BACKENDS: dict[str, Backend] = {
     )
 }
 """Every backend by the name the command line knows it by."""
+
+
+def check_steps(steps: int) -> None:
+    """Refuse a run of no steps."""
+    if steps < 1:
+        raise OptionError(f"steps is {steps}; a run takes at least 1 step")
 
 
 def backend(name: str) -> Backend:

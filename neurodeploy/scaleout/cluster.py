@@ -215,6 +215,10 @@ def _check_workers(client: Client, address: str) -> None:
             )
 
 
+_HERE = "127.0.0.1"
+"""Nobody else on the network reaches what is started here."""
+
+
 @contextlib.contextmanager
 def _local(count: int) -> Iterator[Client]:
     """Run a scheduler in this process, and workers in others that a nanny starts again when they die."""
@@ -224,8 +228,12 @@ def _local(count: int) -> Iterator[Client]:
         _quiet(),
         tempfile.TemporaryDirectory(prefix="neurodeploy-", ignore_cleanup_errors=True) as scratch,
         LocalCluster(
-            n_workers=0, host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL
-        ) as cluster,
+            n_workers=0,
+            host=_HERE,
+            dashboard_address=f"{_HERE}:0",
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.CRITICAL,
+        ) as cluster,  # fmt: skip
         Client(cluster, set_as_default=False) as client,
         _nannies(cluster.scheduler_address, count, Path(scratch)) as process,
     ):
@@ -241,8 +249,8 @@ def _nannies(address: str, count: int, scratch: Path) -> Iterator[subprocess.Pop
     """
     command = [
         sys.executable, "-P", "-m", "distributed.cli.dask_worker", address, "--nworkers", str(count),
-        "--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--local-directory", str(scratch),
-        "--death-timeout", "60",
+        "--nthreads", "1", "--host", _HERE, "--dashboard-address", f"{_HERE}:0", "--no-dashboard",
+        "--memory-limit", "0", "--local-directory", str(scratch), "--death-timeout", "60",
     ]  # fmt: skip
     with (scratch / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from neurodeploy.arrays import Rows
 from neurodeploy.backends.base import backend as backend_named
+from neurodeploy.backends.base import check_steps
 from neurodeploy.compiler.pipeline import compile
 from neurodeploy.errors import OptionError
 from neurodeploy.ir.graph import Graph
@@ -91,6 +92,7 @@ def make_job(
     if steps is None:
         steps = int(graph.meta.get("steps", 100))
     steps = 1 if backend == "rate" else steps
+    check_steps(steps)
     if takes == "graph":
         return Job(graph, backend, steps, seed, input_coding or "rate", divide_by)
     if isinstance(model, Graph):

@@ -25,7 +25,7 @@ from neurodeploy.runs import DamagedPartial, Interrupted, Partial, Progress, loa
 
 CHUNKS = 8
 """Most chunks to a shard: seconds of work, so that little is lost and the last worker is not long alone."""
-BYTES = 16 << 20
+BYTES = 4 << 20
 """Most bytes of samples to a shard, if that is not less than one chunk."""
 PER_WORKER = 4
 """Fewest shards for every worker, if there are as many chunks."""
