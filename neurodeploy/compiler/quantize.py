@@ -147,7 +147,7 @@ def _population(population: Population, scale: Scale, regs: Registers) -> Popula
             reach * scale.membrane, mantissa_bits=regs.threshold_bits, exponent=regs.threshold_exponent
         )
     bias, _ = formats.bias_code(
-        np.asarray(np.nan_to_num(population.bias), np.float32) * scale.bias,
+        np.asarray(np.nan_to_num(population.bias, posinf=0.0, neginf=0.0), np.float32) * scale.bias,
         mantissa_bits=regs.bias_bits,
         exponent_max=regs.bias_exponent_max,
     )
@@ -217,7 +217,7 @@ def _measure(
             exponent=scale.exponent, steps=run_length(program),
         )  # fmt: skip
     weaker = int(np.floor(np.log2(scale.strongest / largest)))
-    if weaker > up and not form.lossy:
+    if weaker > max(up, 0) and not form.lossy:
         yield rules.WEAK_PROJECTION.at(
             place, source=before.source, used=scale.strongest / largest, factor=2.0 ** (weaker - up)
         )

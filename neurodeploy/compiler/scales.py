@@ -102,7 +102,9 @@ def reached(population: Population, steps: int) -> Floats:
     threshold = population.membrane.threshold
     if threshold is None:
         threshold = np.full((), integrator_reach(population, steps))
-    return np.broadcast_to(np.nan_to_num(np.asarray(threshold, np.float64)), population.shape).reshape(-1)
+    return np.broadcast_to(
+        np.nan_to_num(np.asarray(threshold, np.float64), posinf=0.0), population.shape
+    ).reshape(-1)
 
 
 def integrator_reach(population: Population, steps: int) -> float:
@@ -119,7 +121,7 @@ def largest_bias(population: Population) -> float:
     """Return the largest constant input; that of an encoder on the chip is one threshold per step."""
     if population.notes.get("role") == "encoder":
         return float(np.max(reached(population, 1)))
-    return float(np.abs(np.nan_to_num(population.bias)).max(initial=0.0))
+    return float(np.abs(np.nan_to_num(population.bias, posinf=0.0, neginf=0.0)).max(initial=0.0))
 
 
 def run_length(program: Program) -> int:
@@ -161,7 +163,7 @@ def _by_weight(
 ) -> Scale:
     weight = nominal / strongest
     reach = np.asarray(reached(population, steps), np.float32)
-    bias = np.asarray(np.nan_to_num(population.bias), np.float32)
+    bias = np.asarray(np.nan_to_num(population.bias, posinf=0.0, neginf=0.0), np.float32)
     drive = float(population.notes.get("peak_drive", 0.0))
     for exponent in range(TOP_EXPONENT, LAST_EXPONENT - 1, -1):
         membrane = float(1.0 / (u * v).max() * weight * 2.0 ** (regs.shift + exponent))

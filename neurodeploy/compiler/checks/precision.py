@@ -59,7 +59,7 @@ def _on_chip(program: Program) -> Iterator[tuple[Population, Registers]]:
 def thresholds(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check ``1 <= threshold <= largest`` in mantissa codes."""
     for population, regs in _on_chip(program):
-        if population.membrane.threshold is None:
+        if population.membrane.threshold is None or not np.isfinite(population.membrane.threshold).all():
             continue
         wanted = scales.reached(population, 1) * population.weight_scale
         codes = np.rint(wanted / 2.0**regs.threshold_exponent)
@@ -75,7 +75,7 @@ def biases(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     for population, regs in _on_chip(program):
         assert population.compartments is not None
         factor = population.weight_scale * scales.infactors(population, regs)[1]
-        wanted = np.nan_to_num(population.bias) * factor
+        wanted = np.nan_to_num(population.bias, posinf=0.0, neginf=0.0) * factor
         top = float(np.abs(np.rint(wanted)).max(initial=0))
         place = of_population(population)
         if top > regs.bias_max:
@@ -226,7 +226,7 @@ def generic_rounding(program: Program, usage: Usage) -> Iterator[Diagnostic]:
         return
     width = min(max(bits), int(program.options.get("weight_bits", max(bits))))
     for p in program.projections:
-        weight = np.nan_to_num(p.map.weight)
+        weight = np.nan_to_num(p.map.weight, posinf=0.0, neginf=0.0)
         signed = int((weight < 0).any() and "mixed" in program.target.words("synapse.weight.sign_modes"))
         step = float(np.abs(weight).max(initial=0)) / max(2 ** (width - signed) - 1, 1)
         error = rounding.rms(np.rint(weight / step) * step - weight) if step else 0.0
