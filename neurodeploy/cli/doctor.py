@@ -24,7 +24,7 @@ from neurodeploy.reporting.text import table
 
 PACKAGES = (
     "numpy", "scipy", "h5py", "nir", "nengo", "nengo-loihi", "numba", "matplotlib", "scikit-learn", "rich",
-    "tensorflow", "tf-keras", "keras", "nengo-dl", "nengo-extras",
+    "tensorflow", "tf-keras", "keras", "nengo-dl", "nengo-extras", "dask", "zarr",
 )  # fmt: skip
 
 
