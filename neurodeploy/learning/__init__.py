@@ -1,6 +1,26 @@
 """Learning rules, by name."""
 
+from neurodeploy.learning.alignment import FeedbackAlignment
+from neurodeploy.learning.backprop import Backprop
+from neurodeploy.learning.delta import Delta
+from neurodeploy.learning.direct import DirectFeedbackAlignment
+from neurodeploy.learning.drtp import DirectRandomTargetProjection
+from neurodeploy.learning.kolen_pollack import KolenPollack
 from neurodeploy.learning.pes import PES
+from neurodeploy.learning.rate import RateRule
 
 RULES: dict[str, type[PES]] = {"pes": PES}
-"""Every learning rule by the name the command line knows it by."""
+"""Rules by which a converted network learns on the emulator, by the name the command line knows them by."""
+
+DEEP: dict[str, RateRule] = {
+    rule.name: rule
+    for rule in (
+        Delta(),
+        FeedbackAlignment(),
+        DirectFeedbackAlignment(),
+        DirectRandomTargetProjection(),
+        KolenPollack(),
+        Backprop(),
+    )
+}
+"""Rules of deep networks, by name."""

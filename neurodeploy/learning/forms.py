@@ -1,0 +1,45 @@
+"""Forms in which several rules reach a chip's synapses."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from neurodeploy.learning.description import Feedback, Phase, Rule, Trace, describe
+
+PHASE_STEPS = 64
+TAU = 64.0
+IMPULSE = 8.0
+
+
+def signed_tag(
+    name: str, feedback: Feedback, *, reward: Literal["r1", "y3"] = "r1", more: str = "", layers: str = "all"
+) -> Rule:
+    """Describe a rule in two phases: the tag counts spikes of the second less those of the first.
+
+    Parameters
+    ----------
+    name : str
+    feedback : Feedback
+    reward : {"r1", "y3"}
+        What is 1 in the second phase: the chip's reward, or a trace that neurons write.
+    more : str
+        Further products of ``dw``, with their sign.
+    layers : str
+
+    Notes
+    -----
+    ``dt = 2 r y0 - y0 - u7 t`` is exact: equal counts in both phases leave no weight change, whatever the
+    time constants of traces. The products read the tag of the step before, so a spike in the last step of
+    128 counts for the next sample.
+    """
+    flag = (Trace("y3", source="neuron"),) if reward == "y3" else ()
+    return describe(
+        name,
+        f"dt = 2*{reward}*y0 - y0 - u7*t\ndw = 2^-4*u7*x1*t{more}",
+        Trace("x1", TAU, IMPULSE),
+        *flag,
+        epoch=1,
+        feedback=feedback,
+        phases=(Phase("forward", PHASE_STEPS), Phase("error", PHASE_STEPS, reward=1, feedback=True)),
+        layers=layers,
+    )
