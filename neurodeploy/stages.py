@@ -149,6 +149,7 @@ def compile(
     weight_bits: int = 8,
     steps: int | None = None,
     after: Callable[[str, Program], object] | None = None,
+    **options: Any,
 ) -> Program:
     """Quantise, partition, place and check a spiking network.
 
@@ -164,6 +165,9 @@ def compile(
         Length of the runs that membranes have to hold; the conversion's by default.
     after : callable of (str, Program), optional
         Called with the name and the result of every pass.
+    **options
+        ``layer_bits``, ``min_weight_bits``, ``match``, ``share_cores``, as `compiler.pipeline.compile` takes
+        them.
 
     Returns
     -------
@@ -172,14 +176,27 @@ def compile(
     """
     from neurodeploy.compiler.pipeline import compile as compile_graph
 
-    return compile_graph(
-        graph, target, input_coding=input_coding, weight_bits=weight_bits, steps=steps, after=after
-    )
+    told = {"input_coding": input_coding, "weight_bits": weight_bits, "steps": steps, "after": after}
+    return compile_graph(graph, target, **{**told, **options})
 
 
 def check(program: Program) -> tuple[Diagnostic, ...]:
     """Return every finding about a program, what blocks most first."""
     return tuple(in_order(program.diagnostics))
+
+
+def weigh(
+    program: Program,
+    *,
+    error: Iterable[str] = (),
+    allow: Iterable[str] = (),
+    waivers: str | os.PathLike[str] | None = None,
+) -> Program:
+    """Let findings weigh as a project wants: codes as errors, codes as notes, and a file of waivers."""
+    from neurodeploy.reporting.policy import read_waivers, with_policy
+
+    held = read_waivers(Path(waivers)) if waivers else ()
+    return with_policy(program, error=error, allow=allow, waivers=held)
 
 
 def laid_out(program: Program) -> Program:

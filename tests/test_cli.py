@@ -289,3 +289,27 @@ def test_a_run_is_not_resumed_with_other_options(folder, tmp_path, capsys):
     call("run", folder / "mlp.nd", "--data", folder / "test.npz", "--json", out, "--resume", code=2)
     assert "left from another run" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["run.json.partial.npz"]
+
+
+def test_check_writes_sarif(folder, capsys):
+    import json
+
+    call("check", folder / "mlp.nd", "--format", "sarif")
+    log = json.loads(capsys.readouterr().out)
+    assert (log["version"], log["runs"][0]["tool"]["driver"]["name"]) == ("2.1.0", "neurodeploy")
+
+
+def test_check_lets_a_project_weigh_findings(folder, tmp_path, capsys):
+    small = folder / "mlp.nd", "--weight-bits", "2"
+    call("check", *small, "--error", "ND403", code=1)
+    call("check", *small, "--allow", "ND403")
+    (tmp_path / "w.toml").write_text(
+        '[[waiver]]\ncode = "ND403"\nlayer = "*"\nreason = "a test"\nexpires = 9999-12-31\n'
+    )
+    call("check", *small, "--waivers", tmp_path / "w.toml")
+    assert "waived until 9999-12-31: a test" in capsys.readouterr().out
+
+
+def test_check_times_its_passes(folder, capsys):
+    call("check", folder / "mlp.nd", "--time-passes")
+    assert "partition" in capsys.readouterr().err

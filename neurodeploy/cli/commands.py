@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +10,14 @@ import numpy as np
 
 from neurodeploy import stages
 from neurodeploy.backends.base import backend as backend_named
-from neurodeploy.cli import DONE, FINDINGS, INTERRUPTED
+from neurodeploy.cli import DONE, INTERRUPTED
 from neurodeploy.cli.console import note, progress, show_findings
-from neurodeploy.compiler.pipeline import PASSES
 from neurodeploy.data import Samples, open_samples, read_calibration, read_training
-from neurodeploy.diagnostics import render_all
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import ensure_folder_writable, ensure_writable, write_beside
 from neurodeploy.program import Program
 from neurodeploy.reporting import Report, read_report
-from neurodeploy.reporting.text import core_table, counted, layer_table, percent, program_text
+from neurodeploy.reporting.text import layer_table, percent
 from neurodeploy.runs import Interrupted
 
 if TYPE_CHECKING:
@@ -44,28 +41,6 @@ def convert(args: argparse.Namespace) -> int:
     print(layer_table(stages.report(spiking).figures["layers"]))
     print(f"\n{args.out}: {spiking.name}, {len(spiking.neurons)} populations, digest {spiking.digest()[:16]}")
     return DONE
-
-
-def check(args: argparse.Namespace) -> int:
-    """``neurodeploy check``: every finding, and used and limit of every resource of every core."""
-    graph = _spiking(args, guess=True)
-    program = stages.compile(
-        graph, args.target, input_coding=args.input_coding, steps=args.steps, after=_printer(args)
-    )
-    report = stages.report(program)
-    if args.format == "json":
-        print(report.to_json(), end="")
-        return FINDINGS if stages.laid_out(program).errors else DONE
-    found = stages.check(program)
-    if report.figures["cores"]:
-        print(f"{core_table(report.figures['cores'])}\n")
-    if found:
-        print(f"{render_all(found)}\n")
-    stages.laid_out(program)
-    verdict = counted(len(program.errors), "error") if program.errors else "fits"
-    size = f"{counted(len(set(program.cores)), 'core')}, {counted(len(found), 'finding')}"
-    print(f"{graph.name} on {program.target.id}: {verdict}, {size}")
-    return FINDINGS if program.errors else DONE
 
 
 def run(args: argparse.Namespace) -> int:
@@ -171,21 +146,6 @@ def report(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _printer(args: argparse.Namespace) -> Callable[[str, Program], None] | None:
-    """Print the program after the pass that was asked for; refuse a pass there is not."""
-    if not args.print_after:
-        return None
-    names = [step.__name__ for step in PASSES]
-    if args.print_after not in names:
-        raise OptionError(f"there is no pass '{args.print_after}'; the passes are {', '.join(names)}")
-
-    def show(name: str, program: Program) -> None:
-        if name == args.print_after:
-            print(f"{program_text(program)}\n")
-
-    return show
-
-
 # --- shared by the commands -----------------------------------------------------------------------------
 
 
@@ -214,10 +174,10 @@ def _runnable(args: argparse.Namespace) -> Graph:
     backend_named(args.backend)
     if args.backend == "rate" and not args.calibration and not args.sweep:
         return stages.load(args.file)
-    return _spiking(args)
+    return spiking(args)
 
 
-def _spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
+def spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
     """Load a spiking network, or convert a trained model; uncalibrated only where a guess will do."""
     graph = stages.load(args.file)
     if not graph.is_spiking:

@@ -83,13 +83,32 @@ def _conversion(p: argparse.ArgumentParser) -> None:
 
 
 def _check(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _command(commands, "check", f"{_COMMANDS}:check", "compile for a target and print every finding")
+    p = _command(
+        commands, "check", "neurodeploy.cli.checking:check", "compile for a target and print every finding"
+    )
     p.add_argument("file", metavar="FILE", help="spiking network .nd, or a trained model")
     _targets(p)
     _conversion(p)
     p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="draws the calibration samples")
-    p.add_argument("--format", choices=("text", "json"), default="text", help="form of the findings")
-    p.add_argument("--print-after", metavar="PASS", help="print the program after this pass of the compiler")
+    p.add_argument("--format", choices=("text", "json", "sarif"), default="text",
+                   help="form of the findings (default %(default)s)")  # fmt: skip
+    p.add_argument("--error", action="append", default=[], metavar="CODE",
+                   help="make this finding an error (repeat for more)")  # fmt: skip
+    p.add_argument("--allow", action="append", default=[], metavar="CODE",
+                   help="make this finding a note (repeat for more)")  # fmt: skip
+    p.add_argument(
+        "--waivers", metavar="FILE.toml", help="findings that are accepted until a date, each with its reason"
+    )
+    p.add_argument(
+        "--weight-bits", type=whole(1), default=8, metavar="N", help="most bits of a weight, 1 to 8"
+    )
+    p.add_argument("--min-weight-bits", type=whole(1), metavar="N",
+                   help="where it does not fit, take bits from large layers, down to this many")  # fmt: skip
+    p.add_argument(
+        "--match", choices=("nengo-loihi",), default="", help="reproduce its rounding, errors included"
+    )
+    p.add_argument("--print-after", metavar="PASS", help="print the program after this pass")
+    p.add_argument("--time-passes", action="store_true", help="print how long every pass took")
 
 
 def _targets(p: argparse.ArgumentParser) -> None:
@@ -159,6 +178,7 @@ def _lookups(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("code", metavar="CODE", help="as ND301, or the finding's name")
     _command(commands, "targets", f"{_TABLES}:targets", "list the chips that can be compiled for")
     _command(commands, "layers", f"{_TABLES}:layers", "list the layers that are read, and the neurons")
+    _command(commands, "rules", f"{_TABLES}:rules", "list the learning rules, and which chips run them")
     _command(
         commands, "doctor", "neurodeploy.cli.doctor:doctor", "say what is installed and which backends run"
     )

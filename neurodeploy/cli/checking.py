@@ -1,0 +1,87 @@
+"""``neurodeploy check``: compile for a target, say everything that is wrong and what is used."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from neurodeploy import stages
+from neurodeploy.cli import DONE, FINDINGS
+from neurodeploy.cli.commands import spiking
+from neurodeploy.cli.console import note
+from neurodeploy.compiler.pipeline import PASSES
+from neurodeploy.diagnostics import render_all
+from neurodeploy.errors import OptionError
+from neurodeploy.program import Program
+from neurodeploy.reporting.sarif import to_sarif
+from neurodeploy.reporting.text import core_table, counted, program_text
+
+
+def check(args: argparse.Namespace) -> int:
+    """Print every finding, and used and limit of every resource of every core; 1 if there are errors."""
+    watch = Watch(args.print_after)
+    graph = spiking(args, guess=True)
+    watch.restart()
+    program = stages.compile(
+        graph,
+        args.target,
+        input_coding=args.input_coding,
+        weight_bits=args.weight_bits,
+        min_weight_bits=args.min_weight_bits,
+        match=args.match,
+        steps=args.steps,
+        after=watch,
+    )
+    program = stages.weigh(program, error=args.error, allow=args.allow, waivers=args.waivers)
+    if args.time_passes:
+        note(watch.table())
+    stages.laid_out(program)
+    if args.format == "json":
+        print(stages.report(program).to_json(), end="")
+    elif args.format == "sarif":
+        print(to_sarif(program), end="")
+    else:
+        print(_text(program))
+    return FINDINGS if program.errors else DONE
+
+
+def _text(program: Program) -> str:
+    parts = []
+    if cores := stages.report(program).figures["cores"]:
+        parts.append(core_table(cores))
+    found = stages.check(program)
+    if found:
+        parts.append(render_all(found))
+    verdict = counted(len(program.errors), "error") if program.errors else "fits"
+    size = f"{counted(len(set(program.cores)), 'core')}, {counted(len(found), 'finding')}"
+    return "\n\n".join([*parts, f"{program.graph.name} on {program.target.id}: {verdict}, {size}"])
+
+
+class Watch:
+    """Sees every pass: times it, and prints the program after the one that was asked for."""
+
+    def __init__(self, print_after: str | None) -> None:
+        self.names = [step.__name__ for step in PASSES]
+        if print_after and print_after not in self.names:
+            raise OptionError(f"there is no pass '{print_after}'; the passes are {', '.join(self.names)}")
+        self.print_after = print_after
+        self.seconds = dict.fromkeys(self.names, 0.0)
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the clock anew."""
+        self.last = time.perf_counter()
+
+    def __call__(self, name: str, program: Program) -> None:
+        """Take note of a pass and its result."""
+        now = time.perf_counter()
+        self.seconds[name] += now - self.last
+        if name == self.print_after:
+            print(f"{program_text(program)}\n")
+        self.restart()
+
+    def table(self) -> str:
+        """Write seconds and share of every pass."""
+        total = sum(self.seconds.values()) or 1.0
+        width = max(map(len, self.names))
+        return "\n".join(f"{n:{width}s} {s:8.3f} s {s / total:5.0%}" for n, s in self.seconds.items())
