@@ -18,7 +18,7 @@ from neurodeploy import targets as target_files
 from neurodeploy.arrays import Stored
 from neurodeploy.data import as_labels, check_samples, draw
 from neurodeploy.diagnostics import Diagnostic, Rule, in_order
-from neurodeploy.errors import LoadError, OptionError
+from neurodeploy.errors import OptionError
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
 from neurodeploy.recording import Recording
@@ -46,8 +46,8 @@ def load(source: Any, *, name: str | None = None) -> Graph:
 
     Parameters
     ----------
-    source : path-like or Keras model
-        A trained model (``.keras``, ``.h5``), a spiking network (``.nd``), or a live Keras model.
+    source : path-like or live model
+        A trained model (``.keras``, ``.h5``, ``.onnx``), a spiking network (``.nd``), or a live Keras model.
     name : str, optional
         For reports; the file's stem by default.
 
@@ -56,27 +56,9 @@ def load(source: Any, *, name: str | None = None) -> Graph:
     LoadError
         If the file cannot be read; `UnsupportedLayer` names the layer that stands in the way.
     """
-    from neurodeploy.frontends import keras
+    from neurodeploy.frontends import dispatch
 
-    if not isinstance(source, str | os.PathLike):
-        return keras.from_keras(source, name)
-    path = Path(source)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise LoadError(f"'{path}' {what}; name a model file ({', '.join(SUFFIXES)})")
-    suffix = path.suffix.lower()
-    if suffix == ".nd":
-        from neurodeploy import store
-
-        return store.load(path)
-    if suffix in keras.SUFFIXES:
-        return keras.load_keras(path, name)
-    why = "a pickle, which is never read" if suffix in _PICKLES else "no kind of model file that is read"
-    raise LoadError(f"'{path}' is {why}; {', '.join(SUFFIXES)} are")
-
-
-SUFFIXES = (".keras", ".h5", ".hdf5", ".nd")
-_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
+    return dispatch.load(source, name)
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> Path:

@@ -99,3 +99,17 @@ class Builder:
             raise LoadError(f"'{name}': the output does not depend on the input")
         edges = tuple(edge for edge in self.edges if edge[1] in live)
         return Graph(nodes, edges, name=name, meta=meta)
+
+
+SOFTMAX = "softmax is taken as the last operation only"
+
+
+def early_softmax(graph: Graph) -> tuple[Node, ...]:
+    """Return the nodes with a softmax that more than the output depends on."""
+
+    def is_last(name: str) -> bool:
+        followers = [graph[target] for target in graph.targets(name)]
+        passes = (ops.Output, ops.Identity)
+        return all(isinstance(n.op, passes) and is_last(n.name) for n in followers)
+
+    return tuple(n for n in graph if isinstance(n.op, ops.Softmax) and not is_last(n.name))

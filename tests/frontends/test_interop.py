@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy.frontends.dispatch import load
 from neurodeploy.frontends.keras import load_keras
 from neurodeploy.ir.evaluate import evaluate
 
@@ -27,6 +28,14 @@ KERAS = ["k2_cnn_bn.h5", "k2_cnn_bn.keras", "k3_mobilenet_mini.keras", "k3_seq_c
 def test_keras_models_agree_with_their_stored_outputs(name: str) -> None:
     graph = load_keras(INTEROP / name)
     with np.load(MNIST) as mnist, np.load(INTEROP / f"{name.split('.')[0]}.ref.npz") as stored:
+        outputs = evaluate(graph, graph.prepare(mnist["x_test"][:512] / 255.0))
+        np.testing.assert_allclose(outputs, stored["logits"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["torch_lenet.onnx", "torch_mlp.onnx", "torch_mlp_legacy.onnx"])
+def test_torch_models_agree_with_their_stored_outputs(name: str) -> None:
+    graph = load(INTEROP / name)
+    with np.load(MNIST) as mnist, np.load(INTEROP / f"{'_'.join(name.split('.')[0].split('_')[:2])}.ref.npz") as stored:
         outputs = evaluate(graph, graph.prepare(mnist["x_test"][:512] / 255.0))
         np.testing.assert_allclose(outputs, stored["logits"], rtol=0, atol=1e-4)
 
