@@ -1,4 +1,4 @@
-"""Lookups: findings, targets, layers."""
+"""Lookups: findings, targets, layers, learning rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from neurodeploy import stages
 from neurodeploy.cli import DONE
-from neurodeploy.reporting.catalogue import finding_text, layer_rows, neuron_rows, target_rows
+from neurodeploy.reporting.catalogue import finding_text, layer_rows, neuron_rows, rule_rows, target_rows
 from neurodeploy.reporting.text import table
 
 
@@ -27,4 +27,10 @@ def layers(args: argparse.Namespace) -> int:
     print(table(*layer_rows()))
     print()
     print(table(*neuron_rows()))
+    return DONE
+
+
+def rules(args: argparse.Namespace) -> int:
+    """``neurodeploy rules``: every learning rule, what it needs and which chips' engines run it."""
+    print(table(*rule_rows()))
     return DONE

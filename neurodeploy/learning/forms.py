@@ -12,7 +12,13 @@ IMPULSE = 8.0
 
 
 def signed_tag(
-    name: str, feedback: Feedback, *, reward: Literal["r1", "y3"] = "r1", more: str = "", layers: str = "all"
+    name: str,
+    feedback: Feedback,
+    *,
+    reward: Literal["r1", "y3"] = "r1",
+    more: str = "",
+    layers: str = "all",
+    counted: Literal["y0", "x0"] = "y0",
 ) -> Rule:
     """Describe a rule in two phases: the tag counts spikes of the second less those of the first.
 
@@ -25,6 +31,9 @@ def signed_tag(
     more : str
         Further products of ``dw``, with their sign.
     layers : str
+    counted : {"y0", "x0"}
+        Whose spikes the tag counts; the trace is that of the other neuron. ``x0`` is for synapses of the way
+        back, whose error sits before them.
 
     Notes
     -----
@@ -33,10 +42,11 @@ def signed_tag(
     128 counts for the next sample.
     """
     flag = (Trace("y3", source="neuron"),) if reward == "y3" else ()
+    other = "x1" if counted == "y0" else "y1"
     return describe(
         name,
-        f"dt = 2*{reward}*y0 - y0 - u7*t\ndw = 2^-4*u7*x1*t{more}",
-        Trace("x1", TAU, IMPULSE),
+        f"dt = 2*{reward}*{counted} - {counted} - u7*t\ndw = 2^-4*u7*{other}*t{more}",
+        Trace(other, TAU, IMPULSE),
         *flag,
         epoch=1,
         feedback=feedback,

@@ -13,6 +13,9 @@ from neurodeploy.learning.alignment import chain, layered
 from neurodeploy.learning.description import Feedback, Rule
 from neurodeploy.learning.rate import Activity, Floats, Layers, Network
 
+DECAY = " - 2^-7*u7*w"
+"""Per sample, as small as Loihi 1 can scale it."""
+
 
 @dataclass(frozen=True)
 class KolenPollack:
@@ -49,7 +52,11 @@ class KolenPollack:
         return dataclasses.replace(network, feedback=feedback)
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
-        """Return the form in two phases, with a decay that forward and feedback synapses share."""
-        return forms.signed_tag(
-            self.name, Feedback("layered", "learned", "two-phase"), reward=reward, more=" - 2^-3*u7*w"
-        )
+        """Return the form in two phases, with the decay that forward and feedback synapses share."""
+        back = Feedback("layered", "learned", "two-phase")
+        return forms.signed_tag(self.name, back, reward=reward, more=DECAY)
+
+    def chip_feedback(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
+        """Return what synapses of the way back run: the error is that of the neuron before them."""
+        back = Feedback("layered", "learned", "two-phase")
+        return forms.signed_tag(self.name, back, reward=reward, more=DECAY, counted="x0")

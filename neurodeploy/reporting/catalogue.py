@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import string
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurodeploy import rules, targets
 from neurodeploy.diagnostics import Rule
 from neurodeploy.errors import OptionError
+
+if TYPE_CHECKING:
+    from neurodeploy.learning.description import Rule as LearningRule
 
 Table = tuple[list[str], list[list[Any]]]
 
@@ -93,3 +96,38 @@ NEURONS: dict[str, str] = {
 def neuron_rows() -> Table:
     """Return every kind of neuron that a network can be converted to."""
     return ["neuron", "what it is"], [list(row) for row in NEURONS.items()]
+
+
+TRANSPORT = {
+    "none": "not needed", "fixed": "solved", "learned": "solved", "signs": "partly", "copied": "not solved",
+}  # fmt: skip
+"""What a rule makes of the problem that two synapses do not know each other's weight."""
+
+
+def rule_rows() -> Table:
+    """Return every learning rule: what it needs, which engines run its form, and whose it is."""
+    from neurodeploy.learning import DEEP, RULES, pes
+
+    first = RULES["pes"]
+    described = pes.on_chip(tau=first.tau, impulse=16.0)
+    rows = [_rule_row(first.name, first.equation, "MacNeil, Eliasmith 2011", described, described)]
+    rows += [
+        _rule_row(rule.name, rule.equation, rule.reference, rule.chip("r1"), rule.chip("y3"))
+        for rule in DEEP.values()
+    ]
+    head = ["rule", "layers", "way back", "weight transport", "Loihi 1", "Loihi 2", "accuracy"]
+    return [*head, "change", "reference"], rows
+
+
+def _rule_row(name: str, equation: str, reference: str, *forms: LearningRule) -> list[Any]:
+    from neurodeploy.compiler.checks.plasticity import expressible
+
+    back = forms[0].feedback
+    chips = [targets.target("loihi1"), targets.target("loihi2")]
+    fits: list[str] = [expressible(form, chip) for form, chip in zip(forms, chips, strict=True)]
+    if back.weights == "copied":
+        fits = ["not local"] * 2
+    return [
+        name, forms[0].layers, f"{back.path}, {back.mechanism}", TRANSPORT[back.weights], *fits,
+        "not measured", equation, reference,
+    ]  # fmt: skip

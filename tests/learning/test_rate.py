@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.demo_data import digits
-from neurodeploy.learning import DEEP, rate
+from neurodeploy.learning import DEEP, engine, rate
 from neurodeploy.learning.alignment import FeedbackAlignment
 from neurodeploy.learning.backprop import Backprop
 from neurodeploy.learning.direct import DirectFeedbackAlignment
@@ -115,6 +115,24 @@ def test_kolen_pollack_feedback_comes_to_be_the_weights_transposed(rng, batch):
         gaps.append([w.T - b for w, b in zip(net.weights[1:], net.feedback, strict=True)])
     for first, last in zip(gaps[0], gaps[-1], strict=True):
         assert last == pytest.approx(0.9**20 * first)
+
+
+def test_on_the_chip_forward_and_feedback_synapses_of_a_pair_change_alike(rng):
+    rule, starts = KolenPollack(), 2 * rng.integers(-60, 60, (2, 3, 4))
+    error_phase = np.arange(512)[:, None] % 128 >= 64
+    below = rng.random((512, 4)) < [0.02, 0.05, 0.1, 0.3]
+    above = rng.random((512, 3)) < np.where(error_phase, [0.1, 0.3, 0.6], [0.6, 0.3, 0.1])
+    ends = []
+    for form, start, pre, post in (
+        (rule.chip(), starts[0], below, above),
+        (rule.chip_feedback(), starts[1].T, above, below),
+    ):
+        s = engine.at_rest(start)
+        for k in range(512):
+            s = engine.step(form, s, pre=pre[k], post=post[k], rng=rng, rewards=(0, k % 128 // 64))
+        ends.append(s.w)
+    moved = ends[0] - starts[0], ends[1].T - starts[1]
+    assert rate.cosine(moved[0] * 1.0, moved[1] * 1.0) > 0.9
 
 
 def test_with_feedback_equal_to_the_weights_the_chain_is_the_gradient(rng, batch):
