@@ -27,7 +27,9 @@ sys.path.insert(0, str(ROOT))
 from neurodeploy.backends.base import BACKENDS  # noqa: E402
 from neurodeploy.reporting import catalogue  # noqa: E402
 from neurodeploy.reporting.figures import ARITHMETIC  # noqa: E402
+from neurodeploy.reporting.fits import fit_rows  # noqa: E402
 from neurodeploy.reporting.text import table  # noqa: E402
+from neurodeploy.stages import convert, load  # noqa: E402
 
 README = ROOT / "README.md"
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
@@ -43,9 +45,20 @@ def _backend_rows() -> catalogue.Table:
     return ["backend", "runs a", "computes with", "extra"], rows
 
 
+DEMOS = ("digits_mlp", "digits_cnn", "mnist_cnn")
+
+
+def _fit_rows() -> catalogue.Table:
+    """Compile the demo models, read out by spikes, for every chip; random samples set their thresholds."""
+    loaded = {name: load(ROOT / "models" / f"{name}.keras") for name in DEMOS}
+    options = {"samples": 8, "steps": 16, "output": "spikes"}
+    return fit_rows({name: convert(graph, **options) for name, graph in loaded.items()})
+
+
 TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "backends": _backend_rows,
     "findings": catalogue.finding_rows,
+    "fits": _fit_rows,
     "layers": catalogue.layer_rows,
     "neurons": catalogue.neuron_rows,
     "targets": catalogue.target_rows,
