@@ -302,5 +302,5 @@ def _feed(hasher: Any, value: Any) -> None:
         for item in value:
             _feed(hasher, item)
         hasher.update(b")")
-    else:
-        hasher.update(repr(value).encode())
+    else:  # a number of NumPy prints in other ways in other releases
+        hasher.update(repr(value.item() if isinstance(value, np.generic) else value).encode())
