@@ -238,7 +238,7 @@ def advance(
 def tables(layout: Layout) -> Arrays:
     """Return what the kernel walks for every spike."""
     return (
-        layout.groups, layout.wires, layout.rows, layout.vector_at, layout.vectors, layout.words,
+        layout.groups, layout.wires, layout.rows, layout.windows, layout.vectors, layout.words,
         layout.learning,
     )  # fmt: skip
 
@@ -295,6 +295,8 @@ def workspace(layout: Layout, horizon: int, *, most: int = 0) -> Arrays:
         np.zeros(MEMO, np.int64),
         np.zeros(MEMO, np.uint64),
         np.zeros(WORDS, np.uint32),
+        aligned((layout.outside + LANES,), np.uint64),
+        aligned((layout.outside + LANES,), np.int32),
     )
 
 

@@ -48,24 +48,29 @@ def add_dense(rows: Any, vectors: Any, spikes: Any, i: Any, end: Any, offset: An
 
 
 @jit
+def add_row(rows: Any, windows: Any, vectors: Any, a: Any, chunk: Any, acc: Any) -> Any:
+    """Add one row that is a list of vectors, a multiple of ``chunk``."""
+    first, base = np.int64(rows[a, 0]), np.int64(rows[a, 2])
+    if chunk == 4:
+        for k in range(first, first + rows[a, 1], 4):
+            add_windows4(acc, base, windows, vectors, k)
+    elif chunk == 2:
+        for k in range(first, first + rows[a, 1], 2):
+            add_windows2(acc, base, windows, vectors, k)
+    else:
+        for k in range(first, first + rows[a, 1]):
+            add_windows1(acc, base, windows, vectors, k)
+    return rows[a, 3]
+
+
+@jit
 def add_windows(
-    rows: Any, vector_at: Any, vectors: Any, spikes: Any, i: Any, end: Any, offset: Any, chunk: Any, acc: Any
+    rows: Any, windows: Any, vectors: Any, spikes: Any, i: Any, end: Any, offset: Any, chunk: Any, acc: Any
 ) -> Any:
-    """Add rows that are a list of vectors, a multiple of ``chunk`` each."""
+    """Add rows that are a list of vectors."""
     synapses = 0
     for j in range(i, end):
-        a = offset + spikes[j]
-        first, base = np.int64(rows[a, 0]), np.int64(rows[a, 2])
-        synapses += rows[a, 3]
-        if chunk == 4:
-            for k in range(first, first + rows[a, 1], 4):
-                add_windows4(acc, base, vector_at, vectors, k)
-        elif chunk == 2:
-            for k in range(first, first + rows[a, 1], 2):
-                add_windows2(acc, base, vector_at, vectors, k)
-        else:
-            for k in range(first, first + rows[a, 1]):
-                add_windows1(acc, base, vector_at, vectors, k)
+        synapses += add_row(rows, windows, vectors, offset + spikes[j], chunk, acc)
     return synapses
 
 
@@ -126,7 +131,7 @@ def deliver(
     ``pending`` counts the rows in a group's 16-bit sums, which stand for themselves times two to ``shifts``;
     ``wide`` tells that there are 32-bit sums too.
     """
-    groups, wires, rows, vector_at, vectors, words, learning = tables
+    groups, wires, rows, windows, vectors, words, learning = tables
     target, kind, shift = wires[w, 1], wires[w, 2], wires[w, 3]
     offset = wires[w, 4] - groups[wires[w, 0], 0]
     synapses = 0
@@ -151,7 +156,7 @@ def deliver(
             synapses += add_dense(rows, vectors, lists, begin + i, begin + end, offset, acc)
         elif kind == WINDOWS:
             synapses += add_windows(
-                rows, vector_at, vectors, lists, begin + i, begin + end, offset, wires[w, 5], acc
+                rows, windows, vectors, lists, begin + i, begin + end, offset, wires[w, 5], acc
             )
         else:
             synapses += add_packed(rows, words, lists, begin + i, begin + end, offset, acc)

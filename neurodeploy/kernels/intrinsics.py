@@ -26,23 +26,24 @@ from neurodeploy.kernels.rows import LANES, PACK
 
 
 def make_add_windows(count: int) -> Any:
-    """Make ``add_windows(acc, base, vector_at, weights, k)`` for `count` vectors.
+    """Make ``add_windows(acc, base, windows, weights, k)`` for `count` vectors.
 
-    It adds the 8-bit weights of vectors ``k`` and following to the 16-bit accumulators at their places.
+    It adds the 8-bit weights of windows ``k`` and following to the 16-bit accumulators at their places.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         memory = Memory(context, builder, signature, args)
         _, base, _, _, k = args
         for i in range(count):
-            here = plus(builder, k, i)
+            here = builder.add(plus(builder, k, i), plus(builder, k, i))
             at = builder.add(base, builder.sext(memory.scalar(2, here), I64))
-            weights = memory.load_wide(3, builder.mul(here, ir.Constant(I64, LANES)), I8, I16)
+            vector = builder.sext(memory.scalar(2, plus(builder, here, 1)), I64)
+            weights = memory.load_wide(3, builder.mul(vector, ir.Constant(I64, LANES)), I8, I16)
             memory.store(memory.load(0, at, I16) + weights, 0, at, I16)
         return context.get_dummy_value()
 
-    def add_windows(typing: Any, acc: Any, base: Any, vector_at: Any, weights: Any, k: Any) -> Any:
-        return types.void(acc, types.int64, vector_at, weights, types.int64), codegen
+    def add_windows(typing: Any, acc: Any, base: Any, windows: Any, weights: Any, k: Any) -> Any:
+        return types.void(acc, types.int64, windows, weights, types.int64), codegen
 
     return intrinsic(add_windows)
 
@@ -226,37 +227,53 @@ def _list_spikes(typing: Any, spikes: Any, count: Any, at: Any, mask: Any) -> An
         memory = Memory(context, builder, signature, args)
         _, count, at, mask = args
         vector, bits = ir.VectorType(I32, HALF), ir.VectorType(I1, HALF)
-        form = ir.FunctionType(vector, [vector, bits, vector])
-        name = f"llvm.experimental.vector.compress.v{HALF}i32"
-        compress = cgutils.get_or_insert_function(builder.module, form, name)
         for half in range(LANES // HALF):
             part = builder.trunc(builder.lshr(mask, ir.Constant(I32, half * HALF)), ir.IntType(HALF))
             start = builder.add(builder.trunc(at, I32), ir.Constant(I32, half * HALF))
             lanes = builder.insert_element(ir.Constant(vector, ir.Undefined), start, ir.Constant(I32, 0))
             lanes = builder.shuffle_vector(lanes, lanes, ir.Constant(vector, [0] * HALF))
             lanes = builder.add(lanes, ir.Constant(vector, list(range(HALF))))
-            packed = builder.call(
-                compress, [lanes, builder.bitcast(part, bits), ir.Constant(vector, ir.Undefined)]
-            )
-            builder.store(packed, builder.bitcast(memory.address(0, count), vector.as_pointer()), align=4)
-            count = builder.add(count, builder.zext(builder.ctpop(part), I64))
+            count = _pack(builder, memory, lanes, builder.bitcast(part, bits), count)
         return count
 
     return types.int64(spikes, types.int64, types.int64, types.uint32), codegen
 
 
+def _list_bits(typing: Any, spikes: Any, count: Any, trains: Any, places: Any, k: Any, t: Any) -> Any:
+    """``list_bits(spikes, count, trains, places, k, t)``: list those of `HALF` neurons that spike.
+
+    Of neurons ``k`` and following it writes the places of those whose train has bit ``t``, from entry
+    ``count`` on; returns the new count. May write up to `HALF` entries past the last one.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, count, _, _, k, t = args
+        vector, bits = ir.VectorType(I32, HALF), ir.VectorType(I1, HALF)
+        longs = ir.VectorType(I64, HALF)
+        words = builder.load(builder.bitcast(memory.address(2, k), longs.as_pointer()), align=8)
+        lanes = builder.load(builder.bitcast(memory.address(3, k), vector.as_pointer()), align=4)
+        shift = builder.insert_element(ir.Constant(longs, ir.Undefined), t, ir.Constant(I32, 0))
+        shift = builder.shuffle_vector(shift, shift, ir.Constant(vector, [0] * HALF))
+        mask = builder.trunc(builder.lshr(words, shift), bits)
+        return _pack(builder, memory, lanes, mask, count)
+
+    return types.int64(spikes, types.int64, trains, places, types.int64, types.int64), codegen
+
+
+def _pack(builder: Any, memory: Memory, lanes: Any, mask: Any, count: Any) -> Any:
+    """Write the chosen lanes one after the other to entry `count` of array 0 on; return the new count."""
+    vector, bits = ir.VectorType(I32, HALF), ir.VectorType(I1, HALF)
+    form = ir.FunctionType(vector, [vector, bits, vector])
+    name = f"llvm.experimental.vector.compress.v{HALF}i32"
+    compress = cgutils.get_or_insert_function(builder.module, form, name)
+    packed = builder.call(compress, [lanes, mask, ir.Constant(vector, ir.Undefined)])
+    builder.store(packed, builder.bitcast(memory.address(0, count), vector.as_pointer()), align=4)
+    number = builder.ctpop(builder.bitcast(mask, ir.IntType(HALF)))
+    return builder.add(count, builder.zext(number, I64))
+
+
 HALF = 16
 """Numbers `list_spikes` moves at a time: as many 32-bit ones as one register holds."""
 list_spikes = intrinsic(_list_spikes)
-
-
-def _lowest_bit(typing: Any, mask: Any) -> Any:
-    """``lowest_bit(mask)``: index of the lowest set bit of a mask that is not zero."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], cgutils.true_bit)
-
-    return types.uint64(types.uint64), codegen
-
-
-lowest_bit = intrinsic(_lowest_bit)
+list_bits = intrinsic(_list_bits)

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 HORIZON = 64
 """Steps a stage runs at a time; a host neuron's spikes in them are the bits of one word."""
 
-MEMO = 1024
+MEMO = 2048
 """Trains of host neurons kept for reuse: images have few grey levels."""
 
 OUTSIDE, INTEGRATE, GENERAL = range(3)
@@ -43,9 +43,9 @@ class Layout:
         Source group, target group, kind of rows, shift, first row, what the number of vectors is a multiple
         of (of `LEARNED` the line in `learning`), delay. Sorted by the target's stage.
     rows : ndarray of int32, shape (R, 4)
-        Per source position: first vector, word or axon, how many, position they start from, synapses.
-    vector_at : ndarray of int32, shape (V,)
-        Position of a vector, counted from the row's.
+        Per source position: first vector, window, word or axon, how many, position they start from, synapses.
+    windows : ndarray of int32, shape (2 * W,)
+        Position, counted from the row's, and vector.
     vectors : ndarray of int8, shape (V * LANES,)
         Mantissas.
     words : ndarray of int32, shape (K,)
@@ -75,7 +75,7 @@ class Layout:
     groups: Longs
     wires: Longs
     rows: Ints
-    vector_at: Ints
+    windows: Ints
     vectors: npt.NDArray[np.int8]
     words: Ints
     neurons: Ints
@@ -107,7 +107,7 @@ class Layout:
     @property
     def nbytes(self) -> int:
         """Bytes of all weights and row tables."""
-        return self.rows.nbytes + self.vector_at.nbytes + self.vectors.nbytes + self.words.nbytes
+        return self.rows.nbytes + self.windows.nbytes + self.vectors.nbytes + self.words.nbytes
 
 
 def lay_out(circuit: Circuit) -> Layout:

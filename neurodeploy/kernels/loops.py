@@ -20,7 +20,7 @@ from neurodeploy.kernels.layout import GENERAL, HORIZON, MEMO, OUTSIDE
 from neurodeploy.kernels.rows import LANES
 
 integrate, integrate_wide, step_general = intrinsics.integrate, intrinsics.integrate_wide, intrinsics.step
-list_spikes, lowest_bit = intrinsics.list_spikes, intrinsics.lowest_bit
+list_spikes, list_bits, HALF = intrinsics.list_spikes, intrinsics.list_bits, intrinsics.HALF
 
 EDGE = 1e-9
 """As in `numerics.coding.rate_spikes`."""
@@ -109,26 +109,29 @@ def train_of(rate: Any, done: Any, steps: Any) -> Any:
 
 @jit_apart
 def plan_host(
-    rates: Any, place: Any, done: Any, steps: Any, lists: Any, room: Any, stride: Any, first: Any, count: Any,
-    memo_rate: Any, memo_done: Any, memo_train: Any,
+    rates: Any, place: Any, done: Any, steps: Any, lists: Any, room: Any, first: Any, count: Any,
+    memo_rate: Any, memo_done: Any, memo_train: Any, trains: Any, places: Any,
 ) -> None:  # fmt: skip
     """List the spikes of host neurons in the coming steps, the first of which is ``first[0]``."""
-    for t in range(steps):
-        first[t], count[t] = room + t * stride, 0
+    n = 0
     for i in range(len(rates)):
         rate = rates[i]
         if rate <= 0.0:
             continue
-        slot = (np.int64(rate * 16777216.0) * 2654435761 >> 13) % MEMO
+        slot = ((np.int64(rate * 16777216.0) * 2654435761 + done * 40503) >> 13) % MEMO
         if memo_rate[slot] != rate or memo_done[slot] != done:
             memo_rate[slot], memo_done[slot] = rate, done
             memo_train[slot] = train_of(rate, done, steps)
-        train = memo_train[slot]
-        while train:
-            t = lowest_bit(train)
-            train &= train - np.uint64(1)
-            lists[first[t] + count[t]] = place[i]
-            count[t] += 1
+        trains[n], places[n] = memo_train[slot], place[i]
+        n += 1
+    for k in range(n, n + LANES):
+        trains[k] = 0
+    free = room
+    for t in range(steps):
+        first[t] = free
+        for k in range(0, n, HALF):
+            free = list_bits(lists, free, trains, places, k, t)
+        count[t] = free - first[t]
 
 
 @jit_apart
@@ -282,12 +285,29 @@ def run_samples(span: Any, tables: Any, extra: Any, work: Any, state: Any, given
         As `compiled` makes them.
     """
     groups, position, delay, outside = tables[0], extra[3], extra[6][0], extra[6][1]
-    _, _, bias, lists, room, first, count, _, _, _, _, memo_rate, memo_done, memo_train, words = work
+    (
+        _,
+        _,
+        bias,
+        lists,
+        room,
+        first,
+        count,
+        _,
+        _,
+        _,
+        _,
+        memo_rate,
+        memo_done,
+        memo_train,
+        words,
+        trains,
+        places,
+    ) = work
     cells, fired, counts, random, traces, marks, learned = state
     rates, starts, events, own_bias, errors, read_at = given
     decisions, spikes, synops, flags, history, seen = out
     steps = span[3]
-    stride = (groups[0, 1] + LANES - 1) // LANES * LANES
     for b in range(span[0], span[1]):
         sample = (
             cells[b], counts[b], random[b], traces[b], marks[b], learned[b], flags[b], errors[b]
@@ -300,13 +320,13 @@ def run_samples(span: Any, tables: Any, extra: Any, work: Any, state: Any, given
             bias[position[i]] = own_bias[b, i]
         for t0 in range(0, steps, HORIZON):
             block = min(HORIZON, steps - t0)
+            free = first[0, delay - 1] + count[0, delay - 1]
             if rates.shape[1]:
                 plan_host(
-                    rates[b], position, span[2] + t0, block, lists, room[0] + stride * delay, stride,
-                    first[0, delay:], count[0, delay:], memo_rate, memo_done, memo_train,
+                    rates[b], position, span[2] + t0, block, lists, free, first[0, delay:], count[0, delay:],
+                    memo_rate, memo_done, memo_train, trains, places,
                 )  # fmt: skip
             elif outside:
-                free = first[0, delay - 1] + count[0, delay - 1]
                 copy_events(starts[b], events, t0, block, lists, free, first[0, delay:], count[0, delay:])
             run_block(t0, block, span, tables, extra, work, sample, read_at, result)
             carry(lists, room, first, count, block, delay)

@@ -93,10 +93,10 @@ class Tables:
 
     def __init__(self) -> None:
         self.rows: list[Ints] = []
-        self.vector_at: list[Ints] = []
+        self.windows: list[Ints] = []
         self.vectors: list[Bytes] = []
         self.words: list[Ints] = []
-        self.counts = {"rows": 0, "vectors": 0, "words": 0}
+        self.counts = {"rows": 0, "windows": 0, "vectors": 0, "words": 0}
 
     def add(self, rows: Rows, fan: Longs, n_target: int, *, base: int) -> tuple[int, int, int, int]:
         """Store rows in the form that costs least; return kind, shift, first row and chunk.
@@ -130,18 +130,27 @@ class Tables:
 
     def _narrow(self, rows: Rows, mantissa: Ints, *, full: bool, n_target: int) -> tuple[int, int, Ints]:
         if full:
-            return DENSE, 1, self._vectors(rows, mantissa, chunk=1)
+            return DENSE, 1, self._dense(rows, mantissa)
         few, row_of, shift_of = distinct_rows(rows, mantissa)
         vectors = _vectors_per_row(few, n_target)
         if 2 * vectors.sum() > len(few.index):
             return PACKED, 0, self._words(rows, mantissa, wide=False)
         chunk = best_chunk(vectors[row_of])
-        table = self._vectors(few, few.weight, chunk=chunk)[row_of]
+        table = self._windows(few, few.weight, chunk=chunk)[row_of]
         table[:, 2] += shift_of.astype(np.int32)
         return WINDOWS, chunk, table
 
-    def _vectors(self, rows: Rows, mantissa: Ints, *, chunk: int) -> Ints:
-        """Store rows as vectors on the grid of LANES, filled up with zeros to a multiple of `chunk`."""
+    def _vectors(self, rows: Rows, mantissa: Ints, *, chunk: int) -> tuple[Ints, npt.NDArray[np.int8], Ints]:
+        """Cut rows into vectors on the grid of LANES, filled up with zeros to a multiple of `chunk`.
+
+        Returns
+        -------
+        table : ndarray of int32, shape (R, 4)
+            First vector and how many.
+        data : ndarray of int8, shape (V, LANES)
+        at : ndarray of int32, shape (V,)
+            Position of each vector.
+        """
         length = rows.length
         row = np.repeat(np.arange(len(length)), length)
         grid = rows.index // LANES
@@ -156,11 +165,29 @@ class Tables:
         at = (gather(np.zeros_like(held), held) * LANES).astype(np.int32)  # zeros may go anywhere
         at[slot] = grid * LANES
         table = np.zeros((len(length), 4), np.int32)
-        table[:, 0], table[:, 1] = self.counts["vectors"] + start, held
-        self.vectors.append(data)
-        self.vector_at.append(at)
-        self.counts["vectors"] += len(data)
+        table[:, 0], table[:, 1] = start, held
+        return table, data, at
+
+    def _dense(self, rows: Rows, mantissa: Ints) -> Ints:
+        table, data, _ = self._vectors(rows, mantissa, chunk=1)
+        table[:, 0] += self._keep(data)
         return table
+
+    def _windows(self, rows: Rows, mantissa: Ints, *, chunk: int) -> Ints:
+        """Store rows as lists of places and vectors; equal vectors once, as a kernel's at all places."""
+        table, data, at = self._vectors(rows, mantissa, chunk=chunk)
+        distinct, number = np.unique(data.view(f"V{LANES}").ravel(), return_inverse=True)
+        first = self._keep(distinct.view(np.int8).reshape(-1, LANES))
+        table[:, 0] += self.counts["windows"]
+        self.windows.append(np.column_stack([at, number.reshape(-1) + first]).astype(np.int32))
+        self.counts["windows"] += len(at)
+        return table
+
+    def _keep(self, data: Bytes) -> int:
+        """Append vectors; return the first one's number."""
+        self.vectors.append(data)
+        self.counts["vectors"] += len(data)
+        return self.counts["vectors"] - len(data)
 
     def _words(self, rows: Rows, weight: Ints, *, wide: bool) -> Ints:
         """Store rows as single synapses."""
@@ -185,7 +212,7 @@ class Tables:
         none = np.zeros(0, np.int32)
         return {
             "rows": np.concatenate([np.zeros((0, 4), np.int32), *self.rows]),
-            "vector_at": np.concatenate([none, *self.vector_at]),
+            "windows": np.concatenate([np.zeros((0, 2), np.int32), *self.windows]).ravel(),
             "vectors": np.concatenate([np.zeros((0, LANES), np.int8), *self.vectors]).ravel(),
             "words": np.concatenate([none, *self.words]),
         }
