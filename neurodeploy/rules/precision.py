@@ -190,8 +190,8 @@ WEIGHTS_UNDER_THRESHOLD = Rule(
 )  # fmt: skip
 WEIGHTS_NARROWED = Rule(
     "ND432", "weights-narrowed", NOTE, RANGE,
-    "weights of {used} bits in place of {before}: {blocks} blocks in place of {blocks_before}, {cores} cores in "
-    "place of {cores_before}, rounding error {error:.1%} in place of {error_before:.1%}",
+    "weights of {used} bits in place of {before}: {blocks} blocks in place of {blocks_before}, {cores} cores "
+    "in place of {cores_before}, rounding error {error:.1%} in place of {error_before:.1%}",
     why="The network did not fit, and narrower weights were allowed (--min-weight-bits).",
     remedy="Compare the accuracy; allow fewer layers to be narrowed, or choose a larger target.",
     example="a dense net of 150 cores for a chip of 128",

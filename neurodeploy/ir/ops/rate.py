@@ -178,7 +178,7 @@ class MaxPool(Op):
 
 @dataclass(frozen=True, eq=False)
 class Softmax(Op):
-    """Softmax over the last axis, or its logarithm; only at the end, where it does not change the decision."""
+    """Softmax over the last axis, or its logarithm; only at the end, where the decision stays the same."""
 
     log: bool = False
     nir: ClassVar[bool] = False
