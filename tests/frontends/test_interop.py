@@ -35,7 +35,8 @@ def test_keras_models_agree_with_their_stored_outputs(name: str) -> None:
 @pytest.mark.parametrize("name", ["torch_lenet.onnx", "torch_mlp.onnx", "torch_mlp_legacy.onnx"])
 def test_torch_models_agree_with_their_stored_outputs(name: str) -> None:
     graph = load(INTEROP / name)
-    with np.load(MNIST) as mnist, np.load(INTEROP / f"{'_'.join(name.split('.')[0].split('_')[:2])}.ref.npz") as stored:
+    reference = "_".join(name.split(".")[0].split("_")[:2])
+    with np.load(MNIST) as mnist, np.load(INTEROP / f"{reference}.ref.npz") as stored:
         outputs = evaluate(graph, graph.prepare(mnist["x_test"][:512] / 255.0))
         np.testing.assert_allclose(outputs, stored["logits"], rtol=0, atol=1e-4)
 

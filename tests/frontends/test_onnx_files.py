@@ -213,7 +213,10 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda path: None, "cannot be read: No such file"),
     "empty": (lambda path: path.write_bytes(b""), "holds no ONNX graph"),
     "text": (lambda path: path.write_bytes(b"hello, I am a model, am I not?"), "not a readable ONNX file"),
-    "cut": (lambda path: path.write_bytes(perceptron().SerializeToString()[:-20]), "not a readable ONNX file"),
+    "cut": (
+        lambda path: path.write_bytes(perceptron().SerializeToString()[:-20]),
+        "not a readable ONNX file",
+    ),
     "old": (changed(lambda m: setattr(m.opset_import[0], "version", 10)), "version 10 .* opset_version=11"),
     "custom": (changed(lambda m: setattr(m.graph.node[1], "domain", "com.me")), r"outside ONNX itself \(com"),
     "two inputs": (changed(lambda m: m.graph.input.append(m.graph.input[0])), "has 2 inputs and 1 outputs"),
