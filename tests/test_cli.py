@@ -128,6 +128,13 @@ def test_the_run_card_says_what_no_emulator_shows(folder, capsys):
     assert "not verified on silicon" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("steps", "told"), [(15, True), (16, False)])
+def test_a_run_shorter_than_the_conversion_says_so(folder, capsys, steps, told):
+    call("convert", MLP, "-o", folder / "short.nd", "--calibration", folder / "train.npz", "--steps", 16)
+    call("run", folder / "short.nd", "--data", folder / "test.npz", "--limit", 2, "--steps", steps)
+    assert ("was converted for 16 steps" in capsys.readouterr().err) is told
+
+
 def test_results_go_to_stdout_and_everything_else_to_stderr(folder, capsys):
     call("check", MLP, "--format", "json")
     out, err = capsys.readouterr()

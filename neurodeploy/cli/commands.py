@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
+    _say_if_short(args, graph)
     model: Graph | Program = graph
     if backend_named(args.backend).takes == "program":
         program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
@@ -88,6 +89,16 @@ def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
     print(report)
     _print_predictions(recording, data)
     return DONE
+
+
+def _say_if_short(args: argparse.Namespace, graph: Graph) -> None:
+    """Say that a run is shorter than the conversion was balanced for, which costs accuracy."""
+    meant = int(graph.meta.get("steps", 0))
+    if args.steps is not None and args.steps < meant:
+        note(
+            f"'{graph.name}' was converted for {meant} steps and its biases are balanced for these; "
+            f"{args.steps} steps can lose much accuracy. Next: neurodeploy convert ... --steps {args.steps}"
+        )
 
 
 def learn(args: argparse.Namespace) -> int:
