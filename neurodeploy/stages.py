@@ -41,15 +41,18 @@ DEFAULT_TARGET = "loihi1"
 CALIBRATION_SAMPLES = 256
 
 
-def load(source: Any, *, name: str | None = None) -> Graph:
+def load(source: Any, *, name: str | None = None, sample: npt.ArrayLike | None = None) -> Graph:
     """Read a network.
 
     Parameters
     ----------
     source : path-like or live model
-        A trained model (``.keras``, ``.h5``, ``.onnx``), a spiking network (``.nd``), or a live Keras model.
+        A trained model (``.keras``, ``.h5``, ``.onnx``, ``.pt2``), a spiking network (``.nd``), or a live
+        model of Keras or PyTorch.
     name : str, optional
         For reports; the file's stem by default.
+    sample : array_like, optional
+        One sample, without the batch axis, for a live PyTorch module, which does not know its input's shape.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def load(source: Any, *, name: str | None = None) -> Graph:
     """
     from neurodeploy.frontends import dispatch
 
-    return dispatch.load(source, name)
+    return dispatch.load(source, name, sample=sample)
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> Path:

@@ -17,14 +17,17 @@ SUFFIXES: dict[str, str] = {
     ".h5": "keras",
     ".hdf5": "keras",
     ".onnx": "onnx",
+    ".pt2": "torch",
     ".nd": "nd",
 }
 """Files that are read, by suffix, and the reader they go to."""
-PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
+PICKLES = (".pkl", ".pickle", ".joblib")
+CHECKPOINTS = (".pt", ".pth", ".ckpt")
+"""PyTorch's suffixes; what is inside decides, and a pickle is refused with the way out."""
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-def load(source: Any, name: str | None = None) -> Graph:
+def load(source: Any, name: str | None = None, *, sample: Any = None) -> Graph:
     """Read a network from a file or a live model.
 
     Parameters
@@ -32,6 +35,8 @@ def load(source: Any, name: str | None = None) -> Graph:
     source : path-like or live model
     name : str, optional
         Of the graph; the file's stem or the model's own name by default.
+    sample : array_like, optional
+        One sample, without the batch axis, for a live PyTorch module, which does not know its input's shape.
 
     Raises
     ------
@@ -39,15 +44,15 @@ def load(source: Any, name: str | None = None) -> Graph:
         If it cannot be read; `UnsupportedLayer` names the layer that stands in the way.
     """
     if not isinstance(source, str | os.PathLike):
-        from neurodeploy.frontends import keras
-
-        return keras.from_keras(source, name)
+        return _from_live(source, name, sample)
     path = Path(source)
     listed = ", ".join(SUFFIXES)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise LoadError(f"'{path}' {what}; name a model file ({listed})")
     suffix = path.suffix.lower()
+    if suffix in CHECKPOINTS:
+        return _torch(path, name)
     if suffix not in SUFFIXES:
         why = "a pickle, which is never read" if suffix in PICKLES else "no kind of model file that is read"
         raise LoadError(f"'{path}' is {why}; {listed} are")
@@ -68,6 +73,14 @@ def _kind_of(path: Path, by_suffix: str) -> str:
         return by_suffix  # damaged: its reader says so
 
 
+def _from_live(source: Any, name: str | None, sample: Any) -> Graph:
+    from neurodeploy.frontends import keras, torch
+
+    if torch.is_live(source):
+        return torch.from_torch(source, name, sample=sample)
+    return keras.from_keras(source, name)
+
+
 def _keras(path: Path, name: str | None) -> Graph:
     from neurodeploy.frontends.keras import load_keras
 
@@ -80,10 +93,16 @@ def _onnx(path: Path, name: str | None) -> Graph:
     return load_onnx(path, name)
 
 
+def _torch(path: Path, name: str | None) -> Graph:
+    from neurodeploy.frontends.torch import load_pt2
+
+    return load_pt2(path, name)
+
+
 def _nd(path: Path, name: str | None) -> Graph:
     from neurodeploy import store
 
     return store.load(path)
 
 
-READERS: dict[str, Reader] = {"keras": _keras, "onnx": _onnx, "nd": _nd}
+READERS: dict[str, Reader] = {"keras": _keras, "onnx": _onnx, "torch": _torch, "nd": _nd}

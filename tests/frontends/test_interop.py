@@ -32,11 +32,13 @@ def test_keras_models_agree_with_their_stored_outputs(name: str) -> None:
         np.testing.assert_allclose(outputs, stored["logits"], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["torch_lenet.onnx", "torch_mlp.onnx", "torch_mlp_legacy.onnx"])
+TORCH = ["torch_lenet.onnx", "torch_mlp.onnx", "torch_mlp.pt2", "torch_mlp_legacy.onnx"]
+
+
+@pytest.mark.parametrize("name", TORCH)
 def test_torch_models_agree_with_their_stored_outputs(name: str) -> None:
-    graph = load(INTEROP / name)
-    reference = "_".join(name.split(".")[0].split("_")[:2])
-    with np.load(MNIST) as mnist, np.load(INTEROP / f"{reference}.ref.npz") as stored:
+    graph, network = load(INTEROP / name), "lenet" if "lenet" in name else "mlp"
+    with np.load(MNIST) as mnist, np.load(INTEROP / f"torch_{network}.ref.npz") as stored:
         outputs = evaluate(graph, graph.prepare(mnist["x_test"][:512] / 255.0))
         np.testing.assert_allclose(outputs, stored["logits"], rtol=0, atol=1e-4)
 

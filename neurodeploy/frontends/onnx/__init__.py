@@ -9,10 +9,11 @@ import numpy as np
 
 from neurodeploy.errors import LoadError, UnsupportedLayer
 from neurodeploy.frontends.builder import SOFTMAX, Value, early_softmax
-from neurodeploy.frontends.onnx.calls import Call, Draft, RefusedError
+from neurodeploy.frontends.onnx.calls import Call, Draft
 from neurodeploy.frontends.onnx.constants import FOLDED, fold
 from neurodeploy.frontends.onnx.model import Array, OnnxNode, read
 from neurodeploy.frontends.onnx.table import HANDLERS, REFUSED
+from neurodeploy.frontends.site import RefusedError, Site
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph
 from neurodeploy.ir.verify import verify
@@ -104,7 +105,8 @@ def _build(node: OnnxNode, draft: Draft, inputs: list[Value | Array | None]) -> 
     if handler is None:
         raise RefusedError(REFUSED.get(node.kind, "no such operator is known here"))
     used = [name for name in node.outputs if name]
-    call = Call(draft, node.kind, _origin(node, draft), inputs, node.attributes, len(node.outputs))
+    site = Site(draft.builder, _origin(node, draft), node.kind)
+    call = Call(draft, node.kind, site, inputs, node.attributes, len(node.outputs))
     result = handler.build(call)
     results = result if isinstance(result, list) else [result]
     if len(used) > len(results):

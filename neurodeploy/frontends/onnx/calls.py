@@ -11,13 +11,9 @@ import numpy as np
 from neurodeploy.frontends.builder import Builder, Value
 from neurodeploy.frontends.onnx.constants import axes_of
 from neurodeploy.frontends.onnx.model import Array
+from neurodeploy.frontends.site import RefusedError, Site
 from neurodeploy.frontends.steps import Floats, Steps
-from neurodeploy.ir import ops
 from neurodeploy.ir.ops import Op
-
-
-class RefusedError(Exception):
-    """Why one operator is not taken; collected, so that all are named at once."""
 
 
 @dataclass
@@ -40,7 +36,7 @@ class Call:
 
     draft: Draft
     kind: str
-    origin: str
+    site: Site
     inputs: Sequence[Value | Array | None]
     attributes: Mapping[str, Any]
     outputs: int = 1
@@ -107,14 +103,8 @@ class Call:
 
     def add(self, op: Op, *sources: Value) -> Value:
         """Append a node for this operator."""
-        try:
-            return self.draft.builder.add(op, *sources, origin=self.origin, layer=self.kind)
-        except ValueError as error:
-            raise RefusedError(str(error)) from error
+        return self.site.add(op, *sources)
 
     def chain(self, steps: Steps, source: Value | None = None) -> Value:
         """Append a chain of ops behind a value, the first input by default."""
-        value = source or self.value()
-        for _, op in steps or [("", ops.Identity())]:
-            value = self.add(op, value)
-        return value
+        return self.site.chain(steps, source or self.value())

@@ -14,14 +14,6 @@ from neurodeploy.frontends.steps import Floats, Steps
 from neurodeploy.ir import ops
 
 
-def _alike(call: Call) -> list[Value]:
-    values = call.values()
-    shapes = list(dict.fromkeys(value.shape for value in values))
-    if len(shapes) != 1:
-        call.refuse(f"it joins shapes {' and '.join(map(str, shapes))}; equal ones are taken")
-    return values
-
-
 def _split(call: Call) -> tuple[Value, Floats] | None:
     """Return the value and the constant of two inputs, in whichever order; None for two values."""
     if call.is_value(0) and call.is_value(1):
@@ -30,15 +22,11 @@ def _split(call: Call) -> tuple[Value, Floats] | None:
     return call.value(at), call.floats(1 - at)
 
 
-def _minus(call: Call, value: Value) -> Value:
-    return call.chain(recipes.scaled(-1.0, value.shape), value)
-
-
 def add(call: Call) -> Value:
     """Sum two values, or add a constant."""
     found = _split(call)
     if found is None:
-        return call.add(ops.Identity(), *_alike(call))
+        return call.site.total(call.values())
     return call.chain(_fit(call, recipes.shifted, *found), found[0])
 
 
@@ -53,12 +41,11 @@ def subtract(call: Call) -> Value:
     """Subtract a value or a constant, or subtract from a constant."""
     found = _split(call)
     if found is None:
-        first, second = _alike(call)
-        return call.add(ops.Identity(), first, _minus(call, second))
+        return call.site.difference(*call.values())
     value, constant = found
     if call.is_value(0):
         return call.chain(_fit(call, recipes.shifted, value, -constant), value)
-    return call.chain(_fit(call, recipes.shifted, value, constant), _minus(call, value))
+    return call.chain(_fit(call, recipes.shifted, value, constant), call.site.minus(value))
 
 
 def multiply(call: Call) -> Value:
@@ -81,12 +68,12 @@ def divide(call: Call) -> Value:
 
 def negate(call: Call) -> Value:
     """Return ``-x``."""
-    return _minus(call, call.value())
+    return call.site.minus(call.value())
 
 
 def total(call: Call) -> Value:
     """Sum of any number of values."""
-    return call.add(ops.Identity(), *_alike(call))
+    return call.site.total(call.values())
 
 
 def mean(call: Call) -> Value:
@@ -99,22 +86,14 @@ def maximum(call: Call) -> Value:
     """Return ``a + max(b - a, 0)``, or the value and a bound."""
     if len(call.inputs) == 2 and (found := _split(call)) is not None:
         return call.chain(recipes.clipped(_bound(call, found[1]), math.inf, found[0].shape), found[0])
-    return _largest(call, _alike(call))
+    return call.site.largest(call.values())
 
 
 def minimum(call: Call) -> Value:
     """Return ``-max(-a, -b)``, or the value and a bound."""
     if len(call.inputs) == 2 and (found := _split(call)) is not None:
         return call.chain(recipes.clipped(-math.inf, _bound(call, found[1]), found[0].shape), found[0])
-    return _minus(call, _largest(call, [_minus(call, value) for value in _alike(call)]))
-
-
-def _largest(call: Call, values: list[Value]) -> Value:
-    largest, *rest = values
-    for other in rest:
-        excess = call.add(ops.ReLU(), call.add(ops.Identity(), other, _minus(call, largest)))
-        largest = call.add(ops.Identity(), largest, excess)
-    return largest
+    return call.site.smallest(call.values())
 
 
 def _bound(call: Call, constant: Floats) -> float:

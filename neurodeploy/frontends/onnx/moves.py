@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from neurodeploy.frontends.builder import Value
 from neurodeploy.frontends.onnx.calls import Call
 from neurodeploy.ir import ops
-from neurodeploy.ir.ops import Op, Shape
-
-
-def _to_shape(call: Call, value: Value, shape: Shape) -> Value:
-    if shape == value.shape:
-        return call.add(ops.Identity(), value)
-    op: Op = ops.Flatten() if len(shape) == 1 else ops.Reshape(shape)
-    return call.add(op, value)
 
 
 def reshape(call: Call) -> Value:
@@ -30,7 +21,7 @@ def reshape(call: Call) -> Value:
         wanted[wanted.index(-1)] = math.prod(x.shape) // max(rest, 1)
     if not wanted or wanted[0] != 1:
         call.refuse(f"reshapes to {wanted} for one sample, which mixes samples of a batch")
-    return _to_shape(call, x, tuple(wanted[1:]))
+    return call.site.to_shape(x, tuple(wanted[1:]))
 
 
 def flatten(call: Call) -> Value:
@@ -46,7 +37,7 @@ def squeeze(call: Call) -> Value:
     drop = {a - 1 for a in axes} if axes else {i for i, n in enumerate(x.shape) if n == 1}
     if -1 in drop or any(x.shape[i] != 1 for i in drop):
         call.refuse("squeezes the batch axis or an axis longer than 1")
-    return _to_shape(call, x, tuple(n for i, n in enumerate(x.shape) if i not in drop))
+    return call.site.to_shape(x, tuple(n for i, n in enumerate(x.shape) if i not in drop))
 
 
 def unsqueeze(call: Call) -> Value:
@@ -58,7 +49,7 @@ def unsqueeze(call: Call) -> Value:
         if axis == 0:
             call.refuse("adds an axis before the batch")
         shape.insert(axis, 1)
-    return _to_shape(call, x, tuple(shape[1:]))
+    return call.site.to_shape(x, tuple(shape[1:]))
 
 
 def transpose(call: Call) -> Value:
@@ -93,25 +84,10 @@ def concat(call: Call) -> Value:
     values, axis = call.values(), call.axis(int(call.attributes["axis"])) - 1
     if axis < 0:
         call.refuse("joins samples of a batch")
-    if len({v.shape[:axis] + v.shape[axis + 1 :] for v in values}) != 1:
-        call.refuse(f"joins shapes {' and '.join(str(v.shape) for v in values)}")
-    total, before, parts = sum(v.shape[axis] for v in values), 0, []
-    for value in values:
-        size = value.shape[axis]
-        pads = ((before, total - before - size) if i == axis else (0, 0) for i in range(len(value.shape)))
-        parts.append(call.add(ops.Pad(tuple(pads)), value))
-        before += size
-    return call.add(ops.Identity(), *parts)
+    return call.site.concat(values, axis)
 
 
 # --- parts ------------------------------------------------------------------------------------------------
-
-
-def _part(call: Call, ranges: Sequence[tuple[int, int]]) -> Value:
-    """Take a range of every axis but the batch's."""
-    value = call.value()
-    crops = tuple((start, n - end) for (start, end), n in zip(ranges, value.shape, strict=True))
-    return call.add(ops.Crop(crops) if np.any(crops) else ops.Identity(), value)
 
 
 def slices(call: Call) -> Value:
@@ -120,14 +96,14 @@ def slices(call: Call) -> Value:
     starts, ends = call.constant(1).tolist(), call.constant(2).tolist()
     axes = call.constant(3, np.arange(len(starts))).tolist()
     steps = call.constant(4, np.ones(len(starts), np.int64)).tolist()
-    ranges = [(0, n) for n in value.shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = call.axis(int(axis)) - 1
         if step != 1 or (axis < 0 and (start, end >= 1) != (0, True)):
             call.refuse(f"takes every {step}th value from {start} to {end} of axis {axis + 1}")
         if axis >= 0:
-            ranges[axis] = slice(int(start), int(end)).indices(value.shape[axis])[:2]
-    return _part(call, ranges)
+            first, last, _ = slice(int(start), int(end)).indices(value.shape[axis])
+            value = call.site.part(value, axis, first, last)
+    return value
 
 
 def split(call: Call) -> list[Value]:
@@ -141,8 +117,7 @@ def split(call: Call) -> list[Value]:
     sizes = call.constant(1, np.array(call.attributes.get("split", even))).tolist()
     parts, at = [], 0
     for part in sizes:
-        ranges = [(at, at + int(part)) if i == axis else (0, n) for i, n in enumerate(value.shape)]
-        parts.append(_part(call, ranges))
+        parts.append(call.site.part(value, axis, at, at + int(part)))
         at += int(part)
     return parts
 
@@ -156,8 +131,6 @@ def gather(call: Call) -> Value:
     places = [int(i) % value.shape[axis] for i in index.reshape(-1)]
     if places != list(range(places[0], places[0] + len(places))) or index.ndim > 1:
         call.refuse(f"picks values {places}, which are not in a row")
-    start, end = places[0], places[-1] + 1
-    part = _part(call, [(start, end) if i == axis else (0, n) for i, n in enumerate(value.shape)])
-    if index.ndim == 1:
-        return part
-    return _to_shape(call, part, tuple(n for i, n in enumerate(part.shape) if i != axis))
+    if index.ndim == 0:
+        return call.site.picked(value, axis, places[0])
+    return call.site.part(value, axis, places[0], places[-1] + 1)
