@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -12,10 +14,34 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from neurodeploy.errors import LoadError, OutputError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import h5py
 
 MAX_ARRAY_BYTES = 4 << 30
 """Largest single array taken from a file; far above any model that fits a neuromorphic board."""
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until a file is whole; then it takes effect.
+
+    Libraries that write files are not made to be stopped at any instruction: they leave half-open archives,
+    which complain, or lose the interrupt, when they are collected. What stands in the block has to be short.
+    Outside the main thread, and where Ctrl-C is ignored or handled outside Python, there is nothing to hold.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    held: list[FrameType | None] = []
+    signal.signal(signal.SIGINT, lambda _, frame: held.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held:
+            before(signal.SIGINT, held[0])
 
 
 def write_beside(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> Path:
@@ -36,6 +62,11 @@ def write_beside(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> 
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"cannot write '{path}': it is a folder; name a file")
+    with uninterrupted():
+        return _write_and_rename(path, write)
+
+
+def _write_and_rename(path: Path, write: Callable[[Path], Any]) -> Path:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from neurodeploy.arrays import Rows, digest
 from neurodeploy.errors import DataError
-from neurodeploy.files import write_beside
+from neurodeploy.files import uninterrupted, write_beside
 from neurodeploy.recording import Recording, concatenate
 
 Session = Callable[[npt.NDArray[np.float64], int], Recording]
@@ -123,9 +123,10 @@ def run_in_chunks(
         if progress is not None:
             progress(len(x), len(x))
     except KeyboardInterrupt:
-        recording = concatenate(parts) if parts else None
-        if partial is not None and recording is not None:
-            save_partial(partial.path, partial.key, recording)
+        with uninterrupted():  # one Ctrl-C is enough; a second one must not lose what the first has stopped
+            recording = concatenate(parts) if parts else None
+            if partial is not None and recording is not None:
+                save_partial(partial.path, partial.key, recording)
         raise Interrupted(recording, len(x), partial.path if partial else None) from None
     if partial is not None:
         partial.path.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """What every test may rely on: marks that skip themselves, and seeds that come from the test's name."""
 
+import signal
 import zlib
 from importlib.util import find_spec
 
@@ -20,3 +21,11 @@ def pytest_collection_modifyitems(items):
 def rng(request):
     """Random numbers that differ between tests and never between runs."""
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture
+def ctrl_c():
+    """Have SIGINT act as at a terminal, here and in children, also where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -261,7 +261,7 @@ def test_a_full_disk_is_one_message():
     assert err == "neurodeploy: cannot write to standard output: No space left on device\n"
 
 
-def test_ctrl_c_leaves_a_valid_part_and_resuming_gives_the_same_as_no_interruption(folder, tmp_path):
+def test_ctrl_c_leaves_a_valid_part_and_resuming_gives_the_same_as_no_interruption(folder, tmp_path, ctrl_c):
     argv = ["run", folder / "mlp.nd", "--data", folder / "test.npz", "--backend", "nengo-loihi",
             "--limit", 40, "--steps", 30]  # fmt: skip
     call(*argv, "--json", tmp_path / "whole.json")

@@ -1,8 +1,10 @@
+import signal
+
 import numpy as np
 import pytest
 
 from neurodeploy.errors import DataError
-from neurodeploy.recording import Recording
+from neurodeploy.recording import Recording, concatenate
 from neurodeploy.runs import Interrupted, Partial, key_of, load_partial, run_in_chunks
 
 X = np.arange(10.0)[:, None]
@@ -51,6 +53,17 @@ def test_progress_goes_from_nothing_to_all():
     seen = []
     run(session, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 10), (4, 10), (8, 10), (10, 10)]
+
+
+def test_ctrl_c_twice_keeps_what_the_first_one_stopped(tmp_path, monkeypatch, ctrl_c):
+    def impatient(parts):
+        signal.raise_signal(signal.SIGINT)
+        return concatenate(parts)
+
+    monkeypatch.setattr("neurodeploy.runs.concatenate", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        run(stopping_at(4), Partial(tmp_path / "r.npz", "key"))
+    assert len(load_partial(tmp_path / "r.npz", "key")) == 4
 
 
 @pytest.mark.parametrize("stop", [4, 8])

@@ -180,7 +180,7 @@ def figures(path):
     return {k: v for k, v in json.loads(path.read_text()).items() if "second" not in k}
 
 
-def test_ctrl_c_at_a_terminal_leaves_shards_and_resuming_gives_the_whole(folder, tmp_path, capsys):
+def test_ctrl_c_at_a_terminal_leaves_shards_and_resuming_gives_the_whole(folder, tmp_path, ctrl_c):
     argv = ["run", folder / "mlp.nd", "--data", folder / "test.npz", "--backend", "nengo-loihi",
             "--limit", "48", "--steps", "20", "--json"]  # fmt: skip
     argv, out = [str(a) for a in argv], tmp_path / "run.json"
