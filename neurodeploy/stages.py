@@ -6,6 +6,7 @@ command line calls these and nothing else, so what it does can be done from Pyth
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -113,7 +114,8 @@ def convert(
         check_samples(given, "calibration")
         x, origin = graph.prepare(draw(given, count=samples, seed=seed)) / divide_by, "samples"
     spiking = convert_graph(graph, x, seed=seed, **options)
-    return spiking.with_meta(divide_by=float(divide_by), calibration=origin)
+    told = spiking.with_meta(divide_by=float(divide_by), calibration=origin)
+    return dataclasses.replace(told, source=graph)
 
 
 def target(name: str) -> Target:

@@ -2,8 +2,9 @@
 
 The group ``/node`` holds the graph as NIR 1.0 lays it out: every parameter in full shape, grouped
 convolutions written out. What NIR has no word for (the order of nodes, the user's layer names, reset,
-units, notes) is JSON text in ``/neurodeploy``, so a file holds numbers and text only. The same graph gives
-the same bytes.
+units, notes) is JSON text in ``/neurodeploy``, so a file holds numbers and text only. The rate network that
+a spiking one came from lies in ``/neurodeploy/source``, in the same two parts, so that a file can be measured
+against its source wherever it goes. The same graph gives the same bytes.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ VERSION = 1
 """Of the layout of ``/neurodeploy``; a file of a later version is refused."""
 NIR_VERSION = "1.0"
 """Of the layout of ``/node``."""
+SOURCE = "neurodeploy/source"
+"""Group of the rate network that a spiking one was converted from."""
 FULL_SHAPE = ("r", "tau", "tau_syn", "tau_mem", "v_leak", "v_threshold", "v_reset", "w_in", "scale")
 """Parameters that NIR wants in the shape of the population."""
 OURS = ("reset", "refractory", "sample_shape", "axes", "groups")
@@ -156,20 +159,27 @@ def _write(graph: Graph, path: Path) -> None:
 
     with h5py.File(path, "w", libver=("v110", "v110")) as file:
         _put(file, "version", NIR_VERSION)
-        node = file.create_group("node")
-        _put(node, "type", "NIRGraph")
-        edges = [[_key(src), _key(dst)] for src, dst in graph.edges]
-        _put(node, "edges", np.char.encode(np.array(edges).reshape(-1, 2), "utf-8"))
-        nodes = node.create_group("nodes")
-        for item in graph:
-            group = nodes.create_group(_key(item.name))
-            before = graph.sources(item.name)
-            shape = graph.shapes[before[0]] if before else ()
-            for name, value in to_nir(item.op, shape).items():
-                _put(group, name, value)
-        ours = file.create_group("neurodeploy")
-        _put(ours, "version", VERSION)
-        _put(ours, "graph", json.dumps(_extras(graph), sort_keys=True, ensure_ascii=False))
+        _write_graph(file, file.create_group("neurodeploy"), graph)
+        _put(file["neurodeploy"], "version", VERSION)
+        if graph.source is not None:
+            part = file["neurodeploy"].create_group("source")
+            _write_graph(part, part, graph.source)
+
+
+def _write_graph(place: h5py.Group, ours: h5py.Group, graph: Graph) -> None:
+    """Write ``node``, NIR's part, into one group, and ``graph``, ours, into another."""
+    node = place.create_group("node")
+    _put(node, "type", "NIRGraph")
+    edges = [[_key(src), _key(dst)] for src, dst in graph.edges]
+    _put(node, "edges", np.char.encode(np.array(edges).reshape(-1, 2), "utf-8"))
+    nodes = node.create_group("nodes")
+    for item in graph:
+        group = nodes.create_group(_key(item.name))
+        before = graph.sources(item.name)
+        shape = graph.shapes[before[0]] if before else ()
+        for name, value in to_nir(item.op, shape).items():
+            _put(group, name, value)
+    _put(ours, "graph", json.dumps(_extras(graph), sort_keys=True, ensure_ascii=False))
 
 
 def _put(group: h5py.Group, name: str, value: Any) -> None:
@@ -233,6 +243,8 @@ def load(path: str | os.PathLike[str]) -> Graph:
                 f"'{path}' is damaged: {type(error).__name__} {error}; convert the model again"
             ) from error
     try:
+        if graph.source is not None:
+            verify(graph.source, form="rate")
         return verify(graph)
     except VerifyError as error:
         told = str(error).partition(": ")[2]
@@ -249,15 +261,23 @@ def _read(file: h5py.File, path: str) -> Graph:
             f"'{path}' has layout version {version}; this neurodeploy reads up to {VERSION}: "
             "install a later one"
         )
-    extras = json.loads(_take(file, "neurodeploy/graph", path))
-    nodes = tuple(_read_node(file, extra, path) for extra in extras["nodes"])
+    graph = _read_graph(file, "", "neurodeploy/", path)
+    if SOURCE not in file:
+        return graph
+    source = _read_graph(file, f"{SOURCE}/", f"{SOURCE}/", path)
+    return dataclasses.replace(graph, source=source)
+
+
+def _read_graph(file: h5py.File, place: str, ours: str, path: str) -> Graph:
+    extras = json.loads(_take(file, f"{ours}graph", path))
+    nodes = tuple(_read_node(file, place, extra, path) for extra in extras["nodes"])
     names = {_key(node.name): node.name for node in nodes}
-    edges = tuple((names[_text(a)], names[_text(b)]) for a, b in _take(file, "node/edges", path))
+    edges = tuple((names[_text(a)], names[_text(b)]) for a, b in _take(file, f"{place}node/edges", path))
     return Graph(nodes, edges, float(extras["dt"]), extras["name"], extras["meta"])
 
 
-def _read_node(file: h5py.File, extra: Mapping[str, Any], path: str) -> Node:
-    where = f"node/nodes/{_key(extra['name'])}"
+def _read_node(file: h5py.File, place: str, extra: Mapping[str, Any], path: str) -> Node:
+    where = f"{place}node/nodes/{_key(extra['name'])}"
     fields: Fields = {"type": _take(file, f"{where}/type", path), **extra["fields"]}
     for name, shape in extra["shapes"].items():
         array = np.asarray(_take(file, f"{where}/{name}", path))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import h5py
@@ -101,6 +102,32 @@ def test_a_converted_network_survives_the_file(rng, tmp_path):
     assert loaded.digest() == spiking.digest()
     assert loaded.meta == spiking.meta
     assert [n.notes for n in loaded] == [n.notes for n in spiking]
+
+
+def with_source():
+    return dataclasses.replace(spiking_graph(), source=rate_graph())
+
+
+def test_the_source_travels_with_the_network_and_is_no_part_of_its_digest(tmp_path):
+    path = store.save(with_source(), tmp_path / "a.nd")
+    loaded = store.load(path)
+    assert loaded.source.digest() == rate_graph().digest()
+    assert loaded.digest() == spiking_graph().digest()
+    assert store.save(loaded, tmp_path / "b.nd").read_bytes() == path.read_bytes()
+
+
+def test_readers_of_nir_see_the_network_and_not_its_source(tmp_path):
+    nir = pytest.importorskip("nir")
+    read = nir.read(store.save(with_source(), tmp_path / "a.nd"))
+    assert len(read.nodes) == len(spiking_graph().nodes)
+
+
+def test_a_source_that_is_damaged_is_refused(tmp_path):
+    path = store.save(with_source(), tmp_path / "a.nd")
+    with h5py.File(path, "r+") as opened:
+        del opened["neurodeploy/source/node/nodes/norm"]
+    with pytest.raises(LoadError, match="source/node/nodes/norm"):
+        store.load(path)
 
 
 @pytest.mark.parametrize("name", ["a/b", ".", "..", "50%", "ä ö", "a%2Fb", "x'y"])

@@ -79,6 +79,9 @@ class Graph:
         Of the model, for reports.
     meta : mapping of str to number or str
         Where the graph came from and how it was converted; kept in files.
+    source : Graph, optional
+        The rate network that a spiking one was converted from, to measure it against; kept in files, and no
+        part of the digest.
     """
 
     nodes: tuple[Node, ...]
@@ -86,6 +89,7 @@ class Graph:
     dt: float = 1e-3
     name: str = "model"
     meta: Mapping[str, float | str] = field(default_factory=dict)
+    source: Graph | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
