@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -159,8 +160,12 @@ def render(diagnostic: Diagnostic, *, concise: bool = False) -> str:
 
 
 def render_all(diagnostics: Iterable[Diagnostic], *, concise: bool = False) -> str:
-    """Write all findings, what blocks most first."""
-    return "\n".join(render(d, concise=concise) for d in in_order(diagnostics))
+    """Write all findings, what blocks most first; help that several in a row share stands once, below."""
+    found = in_order(diagnostics)
+    again = [(a.code, a.remedy) == (b.code, b.remedy) for a, b in itertools.pairwise(found)]
+    return "\n".join(
+        render(d, concise=concise or same) for d, same in zip(found, [*again, False], strict=False)
+    )
 
 
 def to_json(diagnostics: Iterable[Diagnostic]) -> str:

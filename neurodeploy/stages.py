@@ -187,11 +187,11 @@ def weigh(
 
 
 def laid_out(program: Program) -> Program:
-    """Return a program that lies on cores; refuse one for whose target the compiler knows no layout."""
+    """Return a program whose integers lie on cores; refuse one for a target that can only be checked."""
     if not program.blocks and not program.errors:
         raise OptionError(
-            f"networks are not laid out for '{program.target.id}' yet, so whether it fits is not known; "
-            "those for loihi1 and its boards are"
+            f"networks for '{program.target.id}' can be checked, not run: the compiler does not write its "
+            "number formats; it does for loihi1 and its boards"
         )
     return program
 

@@ -272,10 +272,10 @@ def test_an_unknown_pass(refused, converted):
 @pytest.mark.parametrize(
     "command", [["run", "--data", "good.npz"], ["deploy", "-o", "bundle"]], ids=lambda c: c[0]
 )
-def test_a_chip_that_networks_are_not_laid_out_for(refused, place, converted, command):
+def test_a_chip_that_networks_can_only_be_checked_for(refused, place, converted, command):
     message = refused(command[0], converted, *command[1:], "--target", "spinnaker1")
-    assert "is not known" in message
-    assert "not laid out for 'spinnaker1'" in message
+    assert "networks for 'spinnaker1' can be checked, not run" in message
+    assert "loihi1" in message
 
 
 @pytest.mark.parametrize("content", ["schema = 1\nid = ", "id = 3", "schema = 1\nid = 'x'\ncolour = 'red'\n"])

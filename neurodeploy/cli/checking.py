@@ -13,8 +13,9 @@ from neurodeploy.compiler.pipeline import PASSES
 from neurodeploy.diagnostics import render_all
 from neurodeploy.errors import OptionError
 from neurodeploy.program import Program
+from neurodeploy.reporting.fits import verdict_line
 from neurodeploy.reporting.sarif import to_sarif
-from neurodeploy.reporting.text import core_table, counted, program_text
+from neurodeploy.reporting.text import core_table, program_text, whole_table
 
 
 def check(args: argparse.Namespace) -> int:
@@ -35,7 +36,6 @@ def check(args: argparse.Namespace) -> int:
     program = stages.weigh(program, error=args.error, allow=args.allow, waivers=args.waivers)
     if args.time_passes:
         note(watch.table())
-    stages.laid_out(program)
     if args.format == "json":
         print(stages.report(program).to_json(), end="")
     elif args.format == "sarif":
@@ -46,15 +46,16 @@ def check(args: argparse.Namespace) -> int:
 
 
 def _text(program: Program) -> str:
+    figures = stages.report(program).figures
     parts = []
-    if cores := stages.report(program).figures["cores"]:
-        parts.append(core_table(cores))
+    if figures["cores"]:
+        parts.append(core_table(figures["cores"]))
+    if rows := [row for row in figures["whole"] if row["limit"] is not None]:
+        parts.append(whole_table(rows))
     found = stages.check(program)
     if found:
         parts.append(render_all(found))
-    verdict = counted(len(program.errors), "error") if program.errors else "fits"
-    size = f"{counted(len(set(program.cores)), 'core')}, {counted(len(found), 'finding')}"
-    return "\n\n".join([*parts, f"{program.graph.name} on {program.target.id}: {verdict}, {size}"])
+    return "\n\n".join([*parts, verdict_line(program, len(found))])
 
 
 class Watch:

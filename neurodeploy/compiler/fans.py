@@ -29,6 +29,15 @@ def fan_out(program: Program, population: Population) -> Longs:
     return sum((_fan(map_, 0, None) for map_ in out), np.zeros(population.size, np.int64))
 
 
+def fan_out_by_target(program: Program, population: Population) -> dict[str, Longs]:
+    """Count the synapses that leave every neuron of a population to each other one, shape (N,) each."""
+    found: dict[str, Longs] = {}
+    for p in program.projections:
+        if p.source == population.name:
+            found[p.target] = found.get(p.target, 0) + _fan(p.map, 0, None)
+    return found
+
+
 def _fan(map_: Map, axis: int, signed: bool | None) -> Longs:
     """Count weights that are not zero: per target neuron (axis 1) or per source neuron (axis 0)."""
     weight = map_.weight

@@ -123,10 +123,18 @@ def partition(program: Program) -> Program:
 def _uncut(program: Program) -> Program:
     """Say that single cores are not looked at, where a network would have to be cut into several."""
     target = program.target
-    if target.mapping == "layer-engines" or target.number("chip.cores") == 1:
+    if target.mapping == "layer-engines" or target.number("chip.cores") == 1 or cores_are_published(target):
         return program
     note = NOT_CUT_INTO_CORES.at(Place(layer="model"), target=target.id)
     return dataclasses.replace(program, diagnostics=(*program.diagnostics, note))
+
+
+def cores_are_published(target: Target) -> bool:
+    """Whether neurons and axons of a core are known and all that is said to bind, and there are several."""
+    several = (target.number("chip.cores") or 1) > 1 and target.mapping in ("cores", "processors")
+    needed = ("core.neurons", "core.in_axons", "core.out_axon_entries", "core.synapse_memory_words")
+    unknown = any(path in target.facts and target.limit(path).unknown for path in needed)
+    return several and target.number("core.neurons") is not None and not unknown
 
 
 def core_limits(target: Target) -> Limits:

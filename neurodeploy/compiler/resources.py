@@ -5,15 +5,16 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 
-from neurodeploy.compiler.counts import blocks, engines, totals
+from neurodeploy.compiler.counts import blocks, engines, slices, totals
 from neurodeploy.compiler.counts.uses import CoreUse, Usage
+from neurodeploy.compiler.partition import cores_are_published
 from neurodeploy.program import Program
 
 _CACHE: weakref.WeakKeyDictionary[Program, Usage] = weakref.WeakKeyDictionary()
 
 
 def usage(program: Program) -> Usage:
-    """Count what a program uses: block by block where it has blocks, else layer by layer or as a whole.
+    """Count what a program uses: block by block where it has blocks, else by layers, boxes or as a whole.
 
     Parameters
     ----------
@@ -26,6 +27,8 @@ def usage(program: Program) -> Usage:
             cores = blocks.count(program)
         elif program.target.mapping == "layer-engines":
             cores = engines.count(program)
+        elif cores_are_published(program.target) and program.populations:
+            cores = slices.count(program)
         _CACHE[program] = Usage(tuple(cores), blocks.chips(program), totals.count(program))
     return _CACHE[program]
 

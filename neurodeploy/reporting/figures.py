@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler.resources import core_rows
+from neurodeploy.compiler.resources import core_rows, whole_rows
 from neurodeploy.diagnostics import Diagnostic, in_order
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import ConvMap, Map, Program, SparseMap
@@ -229,8 +229,12 @@ def raster_figures(model: Graph | Program, recording: Recording) -> list[dict[st
 
 
 def program_figures(program: Program) -> dict[str, Any]:
-    """Return the cores in use with used and limit of every resource, and the findings."""
-    return {"cores": core_rows(program), "findings": finding_figures(program.diagnostics)}
+    """Return used and limit of every resource, core by core and as a whole, and the findings."""
+    return {
+        "cores": core_rows(program),
+        "whole": whole_rows(program),
+        "findings": finding_figures(program.diagnostics),
+    }
 
 
 def finding_figures(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:

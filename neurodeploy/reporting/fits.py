@@ -7,9 +7,11 @@ from typing import Any
 
 from neurodeploy import targets
 from neurodeploy.compiler.pipeline import compile
+from neurodeploy.compiler.resources import usage
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
 from neurodeploy.reporting.text import counted
+from neurodeploy.rules.hardware import LIMIT_NOT_PUBLISHED
 from neurodeploy.targets import Target
 
 Table = tuple[list[str], list[list[Any]]]
@@ -41,6 +43,33 @@ def verdict(program: Program) -> str:
     """Say in few words whether a program fits."""
     if program.errors:
         return ", ".join(sorted({d.code for d in program.errors}))
-    unknown = sum(d.code == "ND804" for d in program.diagnostics)
-    cores = f"fits, {counted(len(set(program.cores)), 'core')}" if program.blocks else "no error"
-    return f"{cores}, {unknown} open" if unknown else cores
+    unknown = len(_unpublished(program))
+    cores = f", {counted(count, 'core')}" if (count := core_count(program)) else ""
+    found = f"fits{cores}" if program.blocks else f"no error{cores}"
+    return f"{found}, {unknown} open" if unknown else found
+
+
+def verdict_line(program: Program, findings: int) -> str:
+    """Say in one line whether a program fits, and how far that is known."""
+    if program.errors:
+        result = counted(len(program.errors), "error")
+    elif program.blocks:
+        result = "fits"
+    elif core_count(program):
+        result = "breaks no limit that is published; its numbers are not written here"
+    else:
+        result = "breaks no limit that is published; whether it fits is not known, it is not cut into cores"
+    open_ = f", {counted(n, 'limit')} not published" if (n := len(_unpublished(program))) else ""
+    cores = counted(core_count(program), "core")
+    found = counted(findings, "finding")
+    return f"{program.graph.name} on {program.target.id}: {result}, {cores}{open_}, {found}"
+
+
+def core_count(program: Program) -> int:
+    """Count the cores in use; 0 where a network is not cut into cores."""
+    whole = program.target.number("chip.cores") == 1 and bool(program.populations)
+    return len({row.core for row in usage(program).cores if row.core is not None}) or int(whole)
+
+
+def _unpublished(program: Program) -> set[str]:
+    return {str(d.facts["what"]) for d in program.diagnostics if d.code == LIMIT_NOT_PUBLISHED.code}

@@ -115,14 +115,27 @@ def fullest(cores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def core_table(cores: Sequence[Mapping[str, Any]]) -> str:
-    """Show used and limit of every resource of every core; the limit stands in the heading."""
-    limits = {use["resource"]: use["limit"] for core in cores for use in core["use"]}
-    heads = ["\n".join([*name.split(" "), f"of {cell(limit)}"]) for name, limit in limits.items()]
+    """Show used and limit of every resource of every core; a limit that all share stands in the heading."""
+    limits: dict[str, set[Any]] = {}
+    for use in (use for core in cores for use in core["use"]):
+        limits.setdefault(use["resource"], set()).add(use["limit"])
+    alike = {name: len(found) == 1 for name, found in limits.items()}
+    ends = {name: [f"of {cell(*limits[name])}"] if alike[name] else [] for name in limits}
+    heads = ["\n".join([*name.split(" "), *ends[name]]) for name in limits]
     rows = []
     for core in cores:
-        use = {u["resource"]: u["used"] for u in core["use"]}
-        rows.append([core["core"], core["layer"], core["block"], *(use.get(name) for name in limits)])
+        told = {
+            u["resource"]: u["used"] if alike[u["resource"]] else f"{cell(u['used'])} of {cell(u['limit'])}"
+            for u in core["use"]
+        }
+        rows.append([core["core"], core["layer"], core["block"], *(told.get(name) for name in limits)])
     return table(["core", "layer", "block", *heads], rows)
+
+
+def whole_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Show used and limit of what a network takes as a whole."""
+    body = [[row["resource"], row["used"], row["limit"]] for row in rows]
+    return table(["whole network", "used", "limit"], body)
 
 
 def card_text(card: Mapping[str, Any]) -> str:

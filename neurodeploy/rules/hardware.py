@@ -75,7 +75,7 @@ NOT_CUT_INTO_CORES = Rule(
     why="Where the cost of a synapse is not public, or is time and not memory, the compiler cannot know what "
     "fits one core.",
     remedy="Let the maker's own tool lay the network out; limits on neurons, fan-in and totals are checked.",
-    example="any network for Loihi 2 or SpiNNaker",
+    example="any network for Loihi 2 or SpiNNaker 2",
 )  # fmt: skip
 SOURCES_DISAGREE = Rule(
     "ND805", "sources-disagree", WARNING, INFO,

@@ -53,8 +53,9 @@ def test_a_network_that_is_not_rounded_or_not_cut_says_so(demo):
         return {d.code for d in compile(demo, name).diagnostics} & {"ND812", "ND813"}
 
     assert notes("loihi1") == set()
-    assert notes("loihi2") == notes("spinnaker1") == {"ND812", "ND813"}
+    assert notes("loihi2") == notes("spinnaker2") == {"ND812", "ND813"}
     assert notes("odin") == notes("speck2e") == {"ND812"}  # one core; one layer per core
+    assert notes("spinnaker1") == notes("truenorth") == {"ND812"}  # cut by what a core is known to hold
 
 
 def test_a_part_of_ones_own_is_a_file(demo, tmp_path):

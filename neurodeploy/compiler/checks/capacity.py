@@ -46,6 +46,8 @@ WHOLE: dict[str, tuple[Rule, str]] = {
 def cores_hold_their_blocks(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check ``used <= limit`` for every resource of every core; the worst of a population speaks for all."""
     for resource, rule in RULE_OF.items():
+        if resource == "input axons" and _column_binds(program):
+            continue
         for rows in usage.by_population():
             over = [row for row in rows if row.has(resource) and row[resource].over]
             if over:
@@ -55,6 +57,12 @@ def cores_hold_their_blocks(program: Program, usage: Usage) -> Iterator[Diagnost
                     rule, worst.place, use.limit, program,
                     used=use.used, cores=len(over), more=in_all(len(over)),
                 )  # fmt: skip
+
+
+def _column_binds(program: Program) -> bool:
+    """Whether what a single neuron may listen to is what a core has axons for: then that finding says it."""
+    column, axons = program.target.limit("connectivity.fan_in"), program.target.limit("core.in_axons")
+    return bool(column.known and axons.known and column.value <= axons.value)
 
 
 def whole_network(program: Program, usage: Usage) -> Iterator[Diagnostic]:
@@ -118,7 +126,9 @@ def chips(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     per_chip, board = program.target.limit("chip.cores"), program.target.limit("board.chips")
     if program.target.mapping == "layer-engines" or not per_chip.known:
         return
-    used, binding = (len(set(program.cores)), "blocks") if program.blocks else totals.cores_needed(program)
+    used, binding = totals.cores_needed(program)
+    if program.blocks or usage.cores:
+        used, binding = len({row.core for row in usage.cores}), "blocks"
     if used <= per_chip.value * (board.value if board.known else 1):
         return
     place, boards = Place(layer="model"), fitting_boards(program, used)

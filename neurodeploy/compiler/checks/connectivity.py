@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from neurodeploy.compiler import fans
 from neurodeploy.compiler.checks.finding import at_limit, of_block, of_population
 from neurodeploy.compiler.counts.totals import on_chip
@@ -56,7 +58,7 @@ def different_weights(program: Program, usage: Usage) -> Iterator[Diagnostic]:
 
 
 def target_cores(program: Program, usage: Usage) -> Iterator[Diagnostic]:
-    """Check that a neuron's targets fit the number of cores it can reach, counted by their neurons."""
+    """Check that a neuron's targets fit the number of cores it can reach, packed as tight as can be."""
     limit, per_core = (
         program.target.limit("connectivity.fan_out_cores"),
         program.target.number("core.neurons"),
@@ -64,8 +66,9 @@ def target_cores(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     if not limit.known or not per_core:
         return
     for population in on_chip(program):
-        behind = [p.target for p in program.projections if p.source == population.name]
-        cores = sum(-(-program.population(name).size // per_core) for name in behind)
+        reached = fans.fan_out_by_target(program, population)
+        each = [-(-count // per_core) for count in reached.values()]
+        cores = int(np.sum(each, axis=0).max()) if each else 0
         if cores > limit.value:
             yield at_limit(
                 rules.TOO_MANY_TARGET_CORES, of_population(population), limit, program, used=cores, more=""

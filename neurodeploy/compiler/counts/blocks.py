@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.compiler.cost import CostModel, cost_model, index_width, is_dense, longest_row, words
+from neurodeploy.compiler.counts import coupled
 from neurodeploy.compiler.counts.uses import CoreUse, Use, use
 from neurodeploy.program import Block, Program, Synapses
 from neurodeploy.targets import Target
@@ -84,6 +85,7 @@ def _uses(target: Target, blocks: list[Block], models: list[CostModel]) -> Itera
         ("synapse formats", "synapse_format", [format_set(block, target) for block in blocks]),
     ):
         yield use(target, name, f"core.profiles.{path}", len(frozenset[Hashable]().union(*found)))
+    yield from coupled.of_blocks(target, blocks)
 
 
 def threshold_set(block: Block) -> frozenset[Hashable]:

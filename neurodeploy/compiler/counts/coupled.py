@@ -1,0 +1,61 @@
+"""Coupled limits: what a file bounds as a product, as compartments times the slots that delays need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from neurodeploy.compiler.counts.uses import Use
+from neurodeploy.program import Block, Population, Program, Projection
+from neurodeploy.targets import Target
+
+
+def of_population(program: Program, population: Population, neurons: int) -> list[Use]:
+    """Count the coupled resources of a core that holds some neurons of a population."""
+    into = [p for p in program.projections if p.target == population.name]
+    signs = any(map(_excites, into)) + any(map(_inhibits, into))
+    return _uses(program.target, neurons, 1, max(signs, 1))
+
+
+def of_blocks(target: Target, blocks: Iterable[Block]) -> list[Use]:
+    """Count the coupled resources of a core that holds some blocks; none where nothing is delayed."""
+    found = list(blocks)
+    longest = max((s.delay for block in found for s in block.synapses), default=1)
+    neurons = sum(len(block.neurons) for block in found)
+    return _uses(target, neurons, longest, 1) if longest > 1 else []
+
+
+def delay_bits(target: Target, steps: int) -> int:
+    """Return the width of the delay field for an arrival after so many steps; the widest if none is enough.
+
+    A field of b bits holds up to ``2**b - 2`` steps beyond those that every spike takes (Davies et al. 2018,
+    p. 92: 62 with 6 bits).
+    """
+    extra = steps - (target.number("delay.implicit_steps") or 0)
+    widths = sorted(int(b) for b in target.words("delay.bits"))
+    if extra <= 0:
+        return 0
+    return next((b for b in widths if extra <= 2**b - 2), max(widths, default=0))
+
+
+def _uses(target: Target, neurons: int, steps: int, types: int) -> list[Use]:
+    value = {
+        "core.compartments": neurons,
+        "core.neurons": neurons,
+        "2**delay_bits": 2 ** delay_bits(target, steps),
+        "delay_slots": 2 ** math.ceil(math.log2(max(steps, 1))),
+        "synapse_types": types,
+    }
+    found = []
+    for c in target.coupled:
+        terms = [value[term] for term in c.terms]
+        found.append(Use(c.name, math.prod(terms) if c.form == "product_le" else sum(terms), c.limit))
+    return found
+
+
+def _excites(projection: Projection) -> bool:
+    return bool((projection.map.weight > 0).any())
+
+
+def _inhibits(projection: Projection) -> bool:
+    return bool((projection.map.weight < 0).any())
