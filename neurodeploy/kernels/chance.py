@@ -49,28 +49,11 @@ def twist(random: Any, words: Any) -> None:
 
 
 @jit
-def uniform(random: Any, words: Any, at: Any) -> Any:
-    """Draw a number in [0, 1) with 53 bits from word ``at`` on; return it and where the next ones are."""
-    if at > WORDS - 2:
-        high = words[WORDS - 1]
-        twist(random, words)
-        if at > WORDS - 1:
-            high, at = words[0], 1
-        else:
-            at = 0
-    else:
-        high = words[at]
-        at += 1
-    value = ((high >> np.uint32(5)) * 67108864.0 + (words[at] >> np.uint32(6))) / 9007199254740992.0
-    return value, at + 1
-
-
-@jit
-def rounded(x: Any, chance: Any) -> Any:
-    """Round up if the rest exceeds a number in [0, 1), otherwise down; both in size."""
-    size = np.int64(abs(x))
-    y = size + np.int64(abs(x) - size > chance)
-    return y if x > 0.0 else -y
+def straddle(random: Any, words: Any) -> None:
+    """Put a number of two words whose second is yet to be made behind all words; make the next words."""
+    words[WORDS] = words[WORDS - 1]
+    twist(random, words)
+    words[WORDS + 1] = words[0]
 
 
 @jit
@@ -150,43 +133,123 @@ def learn(
             flags |= update_traces(learning[s], rates[s], traces, marks, random, words)
     for s in range(len(learning)):
         if step % learning[s, 12] == 0:
-            flags |= update_weights(learning[s], rates[s], errors, traces, learned, random, words)
+            flags |= update_weights(learning[s], errors, traces, learned, random, words)
     return flags
 
 
 @jit_apart
 def update_traces(rule: Any, rates: Any, traces: Any, marks: Any, random: Any, words: Any) -> Any:
     """Decay the traces of one rule and take in the spikes."""
-    flags, draw = 0, np.int64(random[WORDS])
-    for a in range(rule[4], rule[4] + rule[1]):
-        x = rates[0] * traces[a]
-        if marks[a]:
-            x += rates[1]
-        marks[a] = 0
-        chance, draw = uniform(random, words, draw)
-        y = rounded(x, chance)
-        if abs(y) > TRACE_TOP:
-            flags |= TRACE_CLIPPED
-        traces[a] = min(max(y, -TRACE_TOP), TRACE_TOP)
+    flags: Any = 0
+    draw: Any = np.int64(random[WORDS])
+    a: Any = np.int64(rule[4])
+    end = np.int64(rule[4] + rule[1])
+    while a < end:
+        many = min((WORDS - draw) // 2, end - a)
+        if many > 0:
+            flags |= trace_many(rates, traces[a : a + many], marks[a : a + many], words[draw:])
+            draw += 2 * many
+            a += many
+        elif draw == WORDS:
+            twist(random, words)
+            draw = 0
+        else:
+            straddle(random, words)
+            flags |= trace_many(rates, traces[a : a + 1], marks[a : a + 1], words[WORDS:])
+            draw, a = 1, a + 1
     random[WORDS] = np.uint32(draw)
     return flags
+
+
+@jit
+def traced(trace: Any, mark: Any, decay: Any, gain: Any, chance: Any) -> Any:
+    """Return a trace after its decay, with a number in [0, 1) to round it by, before it is clipped."""
+    x = decay * trace + (gain if mark else 0.0)
+    size = np.int32(abs(x))
+    y = np.int32(size + np.int32(abs(x) - size > chance))
+    return y if x > 0.0 else np.int32(-y)
+
+
+@jit
+def trace_many(rates: Any, traces: Any, marks: Any, words: Any) -> Any:
+    """Update neighbouring traces with neighbouring words; the compiler makes vectors of this."""
+    most, decay, gain, top = np.int32(0), rates[0], rates[1], np.int32(TRACE_TOP)
+    for k in range(len(traces)):
+        high, low = words[2 * k] >> np.uint32(5), words[2 * k + 1] >> np.uint32(6)
+        chance = (np.int32(high) * 67108864.0 + np.int32(low)) / 9007199254740992.0
+        y = traced(traces[k], marks[k], decay, gain, chance)
+        most = max(most, np.int32(abs(y)))
+        traces[k] = min(max(y, -top), top)
+        marks[k] = 0
+    return TRACE_CLIPPED * np.int64(most > top)
 
 
 @jit_apart
-def update_weights(
-    rule: Any, rates: Any, errors: Any, traces: Any, learned: Any, random: Any, words: Any
-) -> Any:
+def update_weights(rule: Any, errors: Any, traces: Any, learned: Any, random: Any, words: Any) -> Any:
     """Add trace times error to the weights of one rule, and round them to their mantissas."""
-    flags, at, n, top, scale, draw = 0, rule[3], rule[2], rule[10], rates[2], np.int64(random[WORDS])
-    for a in range(rule[4], rule[4] + rule[1]):
-        for j in range(n):
-            e = -errors[rule[5] + j] if j < n // 2 else errors[rule[5] + j - n // 2]
-            product = shifted(traces[a] * e * rule[6], rule[7])
-            chance, draw = uniform(random, words, draw)
-            y = rounded((shifted(learned[at], rule[8]) + product) * scale, chance)
-            if abs(y) > top:
-                flags |= WEIGHT_CLIPPED
-            learned[at] = min(max(y, -top), top) << rule[9]
-            at += 1
+    at: Any = np.int64(rule[3])
+    end = np.int64(rule[3] + rule[1] * rule[2])
+    first, last = np.int64(rule[4]), np.int64(rule[4] + rule[1])
+    add_products(rule, errors[rule[5] :], traces[first:last], learned[at:end])
+    flags: Any = 0
+    draw: Any = np.int64(random[WORDS])
+    while at < end:
+        many = min((WORDS - draw) // 2, end - at)
+        if many > 0:
+            flags |= round_many(rule, learned[at : at + many], words[draw:])
+            draw += 2 * many
+            at += many
+        elif draw == WORDS:
+            twist(random, words)
+            draw = 0
+        else:
+            straddle(random, words)
+            flags |= round_many(rule, learned[at : at + 1], words[WORDS:])
+            draw, at = 1, at + 1
     random[WORDS] = np.uint32(draw)
     return flags
+
+
+@jit
+def add_products(rule: Any, errors: Any, traces: Any, learned: Any) -> None:
+    """Bring the weights of one rule to the width in which they change, and add trace times error."""
+    n, rate, shift = np.int64(rule[2]), np.int32(rule[6]), np.int64(rule[7])
+    spread(learned, np.int32(rule[8]))
+    half = n // 2
+    for a in range(len(traces)):
+        if traces[a]:
+            one, other = learned[a * n : a * n + half], learned[a * n + half : a * n + n]
+            for j in range(half):
+                product = np.int32(np.int32(traces[a] * errors[j]) * rate)
+                one[j] += np.int32(shifted(np.int32(-product), shift))
+                other[j] += np.int32(shifted(product, shift))
+
+
+@jit
+def spread(learned: Any, shift: Any) -> None:
+    """Shift all weights left, or right where ``shift`` is negative."""
+    if shift >= 0:
+        for k in range(len(learned)):
+            learned[k] = np.int32(learned[k] << shift)
+    else:
+        for k in range(len(learned)):
+            learned[k] = np.int32(learned[k] >> -shift)
+
+
+@jit
+def round_many(rule: Any, learned: Any, words: Any) -> Any:
+    """Round neighbouring weights in size: up if what is rounded off exceeds a number in [0, 1).
+
+    The first bits of the number's first word decide, because what is rounded off has no more. The compiler
+    makes vectors of this.
+    """
+    bits, back, top = np.int32(rule[13]), np.int32(rule[9]), np.int32(rule[10])
+    rest, drop, most = np.int32((1 << bits) - 1), np.uint32(32 - bits), np.int32(0)
+    for k in range(len(learned)):
+        x = learned[k]
+        size = np.int32(abs(x))
+        y = np.int32((size >> bits) + np.int32((size & rest) > np.int32(words[2 * k] >> drop)))
+        most = max(most, y)
+        kept = np.int32(min(y, top) << back)
+        learned[k] = kept if x > 0 else np.int32(-kept)
+    return WEIGHT_CLIPPED * np.int64(most > top)

@@ -104,8 +104,8 @@ class Learning:
         Factor of trace times error.
     product_shift, weight_shift, back_shift : int
         Of that product and of the weight before they are added, and of the sum's mantissa.
-    scale : float
-        Of the sum before it is rounded.
+    round_bits : int
+        What the sum is rounded by, at random; at least 1.
     top : int
         Largest mantissa.
     trace_every, learn_every : int
@@ -121,7 +121,7 @@ class Learning:
     product_shift: int
     weight_shift: int
     back_shift: int
-    scale: float
+    round_bits: int
     top: int
     trace_every: int = 2
     learn_every: int = 4

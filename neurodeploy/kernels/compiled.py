@@ -294,7 +294,7 @@ def workspace(layout: Layout, horizon: int, *, most: int = 0) -> Arrays:
         np.zeros(MEMO),
         np.zeros(MEMO, np.int64),
         np.zeros(MEMO, np.uint64),
-        np.zeros(WORDS, np.uint32),
+        np.zeros(WORDS + 2, np.uint32),  # and one number of two words
         aligned((layout.outside + LANES,), np.uint64),
         aligned((layout.outside + LANES,), np.int32),
     )

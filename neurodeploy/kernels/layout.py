@@ -54,9 +54,9 @@ class Layout:
         Kept current and membrane (of 4096), bias, threshold, refractory steps, lower and upper bound.
     noise : ndarray of float64, shape (3, n)
         Gain, offset, whether it goes to the membrane, of each of the circuit's neurons inside.
-    learning : ndarray of int64, shape (L, 13); rates : ndarray of float64, shape (L, 3)
+    learning : ndarray of int64, shape (L, 14); rates : ndarray of float64, shape (L, 2)
         Of synapses that learn: target, axons, neurons, first weight, first trace, first error, rate, shifts
-        of product, weight and back, top, steps per trace and per weight; decay, gain, scale.
+        of product, weight and back, top, steps per trace and per weight, bits rounded off; decay, gain.
     learned : ndarray of int32, shape (E,)
         Their weights before the first step.
     position : ndarray of int64, shape (n,)
@@ -254,11 +254,12 @@ def _learning(rules: tuple[Learning, ...]) -> dict[str, Any]:
         lines.append((
             rule.target, axons, neurons, weight, trace, error, rule.rate, rule.product_shift,
             rule.weight_shift, rule.back_shift, rule.top, rule.trace_every, rule.learn_every,
+            rule.round_bits,
         ))  # fmt: skip
-        rates.append((rule.decay, rule.gain, rule.scale))
+        rates.append((rule.decay, rule.gain))
         weight, trace, error = weight + axons * neurons, trace + axons, error + neurons // 2
     return {
-        "learning": np.array(lines, np.int64).reshape(-1, 13),
-        "rates": np.array(rates, np.float64).reshape(-1, 3),
+        "learning": np.array(lines, np.int64).reshape(-1, 14),
+        "rates": np.array(rates, np.float64).reshape(-1, 2),
         "learned": np.concatenate([np.zeros(0, np.int32), *(rule.weight.ravel() for rule in rules)]),
     }

@@ -64,7 +64,7 @@ def learning_of(found):
     axons = ((1, np.arange(len(weight), dtype=np.int32)),)
     return (
         Learning(len(found["blocks"]), weight, axons, decay, float(found["learning/gain"]), 1, -2,
-                 7 - exponent, exponent + 1, 2.0**-8, 127),
+                 7 - exponent, exponent + 1, 8, 127),
     )  # fmt: skip
 
 
