@@ -66,7 +66,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(graph, tmp_path):
 
 
 def test_a_target_that_is_too_small_is_told_and_the_others_run(graph):
-    small = nd.target("loihi1").with_limits(core__in_axons=8)
+    small = nd.target("loihi1").with_limits(core__in_axons=8, synapse__axon_kinds__pop32__atoms_max=1)
     trials = nd.sweep(graph, X, {"target": ("loihi1", small)}, steps=8)
     assert [t.recording is None for t in trials] == [False, True]
     assert "ND302" in trials[1].fault

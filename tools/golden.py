@@ -68,7 +68,9 @@ def check() -> str:
 
 def findings() -> str:
     """Show what does not fit: findings on a chip that is far too small."""
-    small = nd.target("loihi1").with_limits(chip__cores=1, core__compartments=2, core__in_axons=3)
+    small = nd.target("loihi1").with_limits(
+        chip__cores=1, core__compartments=2, core__in_axons=3, synapse__axon_kinds__pop32__atoms_max=1
+    )
     return render_all(nd.check(nd.compile(network(), small)))
 
 

@@ -18,12 +18,13 @@ import numpy as np
 from neurodeploy.compiler import maps, tiling
 from neurodeploy.compiler.convolution import Conv
 from neurodeploy.compiler.cost import CostModel, cost_model
-from neurodeploy.compiler.layout import synapses_into, wire
-from neurodeploy.compiler.tiles import Grid, Tile, axon_rules
+from neurodeploy.compiler.layout import share_axons, synapses_into, wire
+from neurodeploy.compiler.tiles import AxonRules, Grid, Tile, axon_rules
 from neurodeploy.compiler.tiling import Cutting, FanOut, Limits, Need
 from neurodeploy.compiler.wiring import Wiring
-from neurodeploy.diagnostics import Place
+from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.program import Block, Population, Program, Projection, Synapses
+from neurodeploy.rules.capacity import SOURCES_SHARE_AXONS
 from neurodeploy.rules.hardware import NOT_CUT_INTO_CORES
 from neurodeploy.targets import Target
 
@@ -33,6 +34,8 @@ TRIES = 24
 """Most sizes of boxes that are tried to fill cores better."""
 FULL = 0.75
 """Part of a core from which on little can share it."""
+DENSE_FROM = 0.5
+"""Share of all inputs that a neuron has to listen to for rows that are kept whole."""
 CLOSE = 1.02
 """How near to the fewest possible cores a cut is good enough."""
 
@@ -77,8 +80,7 @@ class Cutter:
 
     def slots(self, wiring: Wiring | Conv) -> int:
         """Count the output entries of one axon; with several chips, as if it left its own."""
-        kind = wiring.rules.kind if isinstance(wiring, Conv) else "discrete"
-        path = f"synapse.axon_kinds.{kind}"
+        path = f"synapse.axon_kinds.{wiring.rules.kind}"
         slots = self.program.target.number(f"{path}.slots") or 1
         return slots + (self.program.target.number(f"{path}.extra_if_offchip") or 0) * self.several_chips
 
@@ -104,6 +106,7 @@ def partition(program: Program) -> Program:
     rules = axon_rules(program.target, str(program.options.get("pop_axons", "pop32")))
     model = cost_model(program.target)
     wiring = tuple(wire(p, rules, sparse_below=_sparse_below(p, model)) for p in program.projections)
+    wiring, notes = _within_axons(program, wiring, rules)
     fill = bool(program.options.get("share_cores", 1))
     cutter = Cutter(program, core_limits(program.target), model, wiring, fill)
     cut = find_cuts(cutter)
@@ -117,7 +120,38 @@ def partition(program: Program) -> Program:
         if population.on_chip
         for block in _blocks(cutter, population, cut[population.name])
     )
-    return dataclasses.replace(program, blocks=blocks)
+    return dataclasses.replace(program, blocks=blocks, diagnostics=(*program.diagnostics, *notes))
+
+
+def _within_axons(
+    program: Program, wiring: tuple[Wiring | Conv, ...], rules: AxonRules
+) -> tuple[tuple[Wiring | Conv, ...], list[Diagnostic]]:
+    """Let sources share axons where neurons listen to more of them than a core has axons, and say so.
+
+    Every spike still arrives with its own weights, so the sums are the same. Partial sums over further
+    neurons would not be: those pass on spikes, not sums.
+    """
+    limit, found = program.target.limit("core.in_axons"), list(wiring)
+    notes = []
+    for population in program.populations if limit.known and limit.value else ():
+        into = [i for i, p in enumerate(program.projections) if p.target == population.name]
+        single = [(i, w) for i in into if isinstance(w := wiring[i], Wiring)]
+        units = sum(w.units for _, w in single)
+        most = int(sum((w.inputs() for _, w in single), np.zeros(population.size, np.int64)).max(initial=0))
+        dense = most > limit.value / 2 and most >= DENSE_FROM * units
+        atoms = math.ceil(units / limit.value)
+        if units <= limit.value or atoms > rules.atoms or not (dense or most > limit.value):
+            continue
+        for i, w in single:
+            found[i] = share_axons(w, rules, atoms)
+        facts = {"axons": sum(-(-w.units // atoms) for _, w in single), "atoms": atoms}
+        place = Place(layer=population.origin, node=population.name)
+        notes.append(
+            SOURCES_SHARE_AXONS.at(
+                place, used=units, limit=limit.value, unit=limit.unit, target=program.target.id, **facts
+            )
+        )
+    return tuple(found), notes
 
 
 def _uncut(program: Program) -> Program:

@@ -47,6 +47,10 @@ class AxonRules:
     base_multiple: int
 
 
+DISCRETE = AxonRules("discrete", slots=1, atoms=1, base_max=0, base_multiple=1)
+"""An axon for every source neuron."""
+
+
 def axon_rules(target: Target, kind: str) -> AxonRules:
     """Read the rules for ``discrete``, ``pop16`` or ``pop32`` axons."""
     path = f"synapse.axon_kinds.{kind}"

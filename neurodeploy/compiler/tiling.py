@@ -146,6 +146,8 @@ def incoming(wiring: Wiring | Conv, bits: int, tile: Tile, grid: Grid, model: Co
     if isinstance(wiring, Conv):
         return _incoming_conv(wiring, bits, tile, model)
     count = wiring.counts_into(tile.neurons(grid))
+    if wiring.atoms > 1:
+        return _incoming_shared(wiring, count, bits, math.prod(tile.shape), model)
     count = count[count > 0]
     if model is None or not len(count):
         return Incoming(len(count))
@@ -153,6 +155,21 @@ def incoming(wiring: Wiring | Conv, bits: int, tile: Tile, grid: Grid, model: Co
         bits += index_width(math.prod(tile.shape) - 1, model.index_widths)
     each = group_words(model, count, bits=bits)
     return Incoming(len(count), int(each.sum()), int(each.max()))
+
+
+def _incoming_shared(
+    wiring: Wiring, count: Longs, bits: int, neurons: int, model: CostModel | None
+) -> Incoming:
+    """Count rows that are kept whole, under axons that several units share."""
+    there = wiring.grouped((count > 0).astype(np.int64)) > 0
+    axons = int(there.sum())
+    if model is None or not axons:
+        return Incoming(axons)
+    bits += index_width(neurons - 1, model.index_widths)
+    rows = wiring.grouped(np.ones(wiring.units, np.int64))[there]
+    each = group_words(model, rows * neurons, bits=bits)
+    longest = group_words(model, np.array([neurons]), bits=bits)
+    return Incoming(axons, int(each.sum()), int(longest[0]))
 
 
 def _incoming_conv(conv: Conv, bits: int, tile: Tile, model: CostModel | None) -> Incoming:
@@ -184,7 +201,7 @@ class FanOut:
     cutting : Cutting
         Of the target.
     count : ndarray of int64, shape (U,)
-        Blocks that each unit of single weights reaches; empty for a convolution.
+        Blocks that each axon of single weights reaches; empty for a convolution.
     slots : int
         Output entries of one axon.
     """
@@ -198,7 +215,8 @@ class FanOut:
         """Count the output entries of a tile of the source."""
         if isinstance(self.wiring, Wiring):
             unit = np.unique(self.wiring.unit[tile.neurons(grid)])
-            return self.slots * int(self.count[unit[unit >= 0]].sum())
+            axon = np.unique(unit[unit >= 0] // self.wiring.atoms)
+            return self.slots * int(self.count[axon].sum())
         conv, (channels, rows, columns) = self.wiring, self.cutting.axes
         axons = sum(_parts_from(conv, c, tile.channels) for c in channels)
         down = sum(conv.units(0, w, tile.rows) for w in rows)
@@ -219,7 +237,7 @@ def fan_out(wiring: Wiring | Conv, cutting: Cutting, grid: Grid, slots: int) -> 
     """Prepare to count what the sources of a population need, once it is cut."""
     if isinstance(wiring, Conv):
         return FanOut(wiring, cutting, np.zeros(0, np.int64), slots)
-    count = np.zeros(wiring.units, np.int64)
+    count = np.zeros(wiring.axons, np.int64)
     for tile in cutting.tiles():
-        count += wiring.counts_into(tile.neurons(grid)) > 0
+        count += wiring.grouped((wiring.counts_into(tile.neurons(grid)) > 0).astype(np.int64)) > 0
     return FanOut(wiring, cutting, count, slots)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler.tiles import NONE, Ints
+from neurodeploy.compiler.tiles import DISCRETE, NONE, AxonRules, Ints
 
 Longs = npt.NDArray[np.int64]
 Sparse: TypeAlias = Any  # scipy.sparse.csr_array, which has no type information
@@ -26,11 +26,17 @@ class Wiring:
         Unit of each source neuron, -1 where all its weights are zero.
     most_zeros : int
         Zeros in the column that has most; more neurons than that always hold a weight of every unit.
+    rules : AxonRules
+        Of the axons in use.
+    atoms : int
+        Units that share an axon; with more than one, rows are kept whole.
     """
 
     matrix: Any
     unit: Longs
     most_zeros: int = 0
+    rules: AxonRules = DISCRETE
+    atoms: int = 1
 
     @property
     def units(self) -> int:
@@ -38,9 +44,26 @@ class Wiring:
         return int(self.matrix.shape[1])
 
     @property
+    def axons(self) -> int:
+        """Number of axons that all units take."""
+        return -(-self.units // self.atoms)
+
+    def grouped(self, count: Longs) -> Longs:
+        """Sum a count per unit over the units of every axon, shape (A,)."""
+        if self.atoms == 1 or not len(count):
+            return count
+        return np.asarray(np.add.reduceat(count, np.arange(0, self.units, self.atoms)))
+
+    @property
     def dense(self) -> bool:
         """Whether rows are kept without indices."""
         return isinstance(self.matrix, np.ndarray)
+
+    def inputs(self) -> Longs:
+        """Count the units that every neuron of the target listens to, shape (N_target,)."""
+        if self.dense:
+            return np.asarray(np.count_nonzero(self.matrix, axis=1), np.int64)
+        return np.asarray(np.diff(self.matrix.indptr), np.int64)
 
     def counts_into(self, neurons: Ints) -> Longs:
         """Count the synapses of every unit into some neurons of the target, shape (U,)."""
@@ -51,10 +74,14 @@ class Wiring:
         return np.bincount(self.matrix[neurons].indices, minlength=self.units).astype(np.int64)
 
     def rows_into(self, neurons: Ints) -> tuple[tuple[Longs, Ints, Ints], Longs]:
-        """Return rows (start, index, weight) into some neurons, and the units that have one."""
+        """Return rows (start, index, weight) into some neurons, and the units that have one.
+
+        Where one of the units of an axon has a row, all of them do.
+        """
         if self.dense:
             block = np.ascontiguousarray(self.matrix[neurons].T)
-            used = np.flatnonzero(block.any(axis=1))
+            there = self.grouped(block.any(axis=1).astype(np.int64)) > 0
+            used = np.flatnonzero(np.repeat(there, self.atoms)[: self.units])
             start = np.arange(len(used) + 1, dtype=np.int64) * len(neurons)
             index = np.tile(np.arange(len(neurons), dtype=np.int32), len(used))
             return (start, index, block[used].ravel()), used

@@ -15,10 +15,19 @@ TOO_MANY_NEURONS = Rule(
 TOO_MANY_INPUT_AXONS = Rule(
     "ND302", "too-many-input-axons", ERROR, WALL,
     "{used:,} input axons on one core; {target} has {limit:,}{more}",
-    why="Every source neuron that sends to a core takes an entry in its table of input axons. Splitting "
-    "the layer does "
-    "not help: each of its neurons listens to all of them.",
+    why="Every source neuron that sends to a core takes an entry in its table of input axons, or is one of "
+    "the atoms of an entry. Splitting the layer does not help where each of its neurons listens to all of "
+    "them, and partial sums over further neurons would not be the same sums: neurons pass on spikes.",
     remedy="Put a smaller layer, a pool or a stride before this one, or prune its inputs.",
+    example="a kernel of 65 x 65 on Loihi 1",
+)  # fmt: skip
+SOURCES_SHARE_AXONS = Rule(
+    "ND333", "sources-share-axons", NOTE, CAPACITY,
+    "{used:,} inputs arrive over {axons:,} input axons, {atoms} to an axon; a core of {target} has {limit:,}",
+    why="An axon of a population tells its sources apart by a number, the atom, that travels with the spike. "
+    "So a layer of more inputs than axons gets the same sums, to the last bit; nengo-loihi refuses such a "
+    "layer.",
+    remedy="Nothing needs to be done; {target} has been seen to do this for convolutions only.",
     example="a dense layer with 5,000 inputs on Loihi 1",
 )  # fmt: skip
 SYNAPSE_MEMORY_EXCEEDED = Rule(

@@ -11,6 +11,7 @@ from neurodeploy.backends import run_on_host
 from neurodeploy.backends.base import backend
 from neurodeploy.backends.board import board_model
 from neurodeploy.backends.feed import encoder_rates, fan_out, host_train
+from neurodeploy.compiler import compile
 from neurodeploy.compiler.cost import cost_model, words
 from neurodeploy.demo_data import digits
 from neurodeploy.errors import OptionError
@@ -18,6 +19,7 @@ from neurodeploy.kernels import reference
 from neurodeploy.numerics import coding
 from neurodeploy.program import out_axon_slots
 from tests.backends.programs import by_hand
+from tests.compiler.graphs import chain, dense, readout, small, spiking
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 AXON_KINDS = ("discrete", "pop16", "pop32")
@@ -58,6 +60,19 @@ def test_spikes_and_membranes_equal_the_oracle(rng, samples, input_coding, spiki
     state = expected.spiked[:, :, out].sum(axis=1) if spiking_output else expected.v[:, -1, out] / 12000
     assert np.allclose(recording.outputs, state / STEPS * 0.5, rtol=1e-12)
     assert recording.spikes["fc0.relu"].min() > 20
+
+
+def test_sources_that_share_axons_give_the_same_membranes_in_both(rng):
+    layers = [("d", dense(rng, 90, 30)), ("n", spiking()), ("e", dense(rng, 30, 4)), readout()]
+    program = compile(chain((90,), layers), small(core__in_axons=20, core__compartments=12), steps=STEPS)
+    assert {s.axon_kind for block in program.blocks for s in block.synapses} == {"pop32"}
+    x = rng.uniform(0.1, 0.9, (2, 90))
+    found, expected = (
+        stages.run(program, x, backend=b, steps=STEPS) for b in ("nengo-loihi", "loihi-emulator")
+    )
+    assert (found.outputs == expected.outputs).all()
+    assert found.spikes["n"].sum() > 20
+    assert all((found.spikes[name] == expected.spikes[name]).all() for name in expected.spikes)
 
 
 def test_a_recording_does_not_depend_on_how_samples_are_chunked(rng, samples):

@@ -30,6 +30,8 @@ class Case:
 
 
 CASES: list[Case] = []
+SINGLE = {"synapse__axon_kinds__pop32__atoms_max": 1}
+"""Axons that no two sources can share."""
 ONE, ZERO = np.ones(()), np.zeros(())
 
 
@@ -82,11 +84,17 @@ def loihi(**limits):
 
 
 @broken("ND302", "ND413")
+def a_kernel_of_65_by_65(rng):
+    op = ops.Conv2d(rng.uniform(-0.02, 0.02, size=(1, 1, 65, 65)), np.zeros(1))
+    return chain((1, 66, 66), [("c", op), ("n", spiking())]), "loihi1", {}
+
+
+@broken("ND333", "ND413")
 def a_dense_layer_of_5000_inputs(rng):
     return one(uniform(rng, 4, 5000, 0.02)), "loihi1", {}
 
 
-@broken("ND302", "ND413")
+@broken("ND331", "ND333", "ND413")
 def a_readout_of_a_whole_feature_map(rng):
     layers = [("c", conv(rng, 1, 8, padding=1)), ("n", spiking()), ("f", ops.Flatten())]
     return chain((1, 28, 28), [*layers, ("d", dense(rng, 8 * 784, 10)), ("out", spiking())]), "loihi1", {}
@@ -186,7 +194,7 @@ def an_axon_id_wider_than_its_field(rng):
 @broken("ND302", "ND303", "ND304")
 def everything_too_small_at_once(rng):
     limits = {"core__in_axons": 5, "core__synapse_memory_words": 6, "core__out_axon_entries": 0}
-    return net(rng, 20, 12, 4), loihi(**limits), {}
+    return net(rng, 20, 12, 4), loihi(**limits, **SINGLE), {}
 
 
 # --- expressibility ----------------------------------------------------------------------------------------

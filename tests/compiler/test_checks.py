@@ -10,6 +10,7 @@ from neurodeploy.compiler import compile
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Node
 from neurodeploy.targets import target
+from tests.compiler.corpus import SINGLE
 from tests.compiler.graphs import DT, chain, dense, readout, small, spiking
 
 
@@ -52,7 +53,9 @@ def test_blocks_that_cannot_shrink_report_their_neurons(rng):
 def test_input_axons_at_the_limit_and_one_above(rng):
     graph = net(rng, (30, 12, 4))
     assert codes(graph, small(core__in_axons=30)) == set()
-    assert codes(graph, small(core__in_axons=29)) == {"ND302"}
+    assert codes(graph, small(core__in_axons=29)) == {"ND333"}
+    assert codes(graph, small(core__in_axons=30, **SINGLE)) == set()
+    assert codes(graph, small(core__in_axons=29, **SINGLE)) == {"ND302"}
 
 
 def test_synapse_memory_at_the_limit_and_one_above(rng):
@@ -370,7 +373,7 @@ def test_use_between_two_sources_is_said(rng):
 
 
 def test_a_weak_source_never_refuses(rng):
-    bound = small(core__in_axons=5)
+    bound = small(core__in_axons=5, **SINGLE)
     facts = dict(bound.facts)
     facts["core.in_axons"] = dataclasses.replace(facts["core.in_axons"], grade="recall")
     program = compile(net(rng), dataclasses.replace(bound, facts=facts))
@@ -379,7 +382,9 @@ def test_a_weak_source_never_refuses(rng):
 
 
 def test_every_capacity_finding_has_used_limit_unit_and_source(rng):
-    program = compile(net(rng), small(core__in_axons=5, core__out_axon_entries=3, core__compartments=2))
+    program = compile(
+        net(rng), small(core__in_axons=5, core__out_axon_entries=3, core__compartments=2, **SINGLE)
+    )
     assert len(program.errors) > 1
     for found in program.errors:
         assert found.facts["used"] > found.facts["limit"]

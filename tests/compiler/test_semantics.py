@@ -139,3 +139,43 @@ def test_equal_source_neurons_share_an_axon(rng):
     (synapses,) = program.blocks[-1].synapses
     assert synapses.n_axons == 48
     assert (np.bincount(synapses.axon) == 4).all()
+
+
+def large_fan_in(rng, inputs, outputs, *, keep=1.0):
+    weight = rng.normal(size=(outputs, inputs)) * (rng.random((outputs, inputs)) < keep)
+    return chain((inputs,), [("d", ops.Affine(weight, np.zeros(outputs))), ("n", spiking(9.0))])
+
+
+@pytest.mark.parametrize("kind", ["pop16", "pop32"])
+@pytest.mark.parametrize("keep", [1.0, 0.9, 0.5])
+def test_more_inputs_than_axons_share_them_and_deliver_the_same(keep, kind, rng):
+    limits = {"core__in_axons": 64, "core__synapse_memory_words": 900}
+    program = compile(large_fan_in(rng, 300, 40, keep=keep), small(**limits), pop_axons=kind)
+    check(program, rng)
+    assert "ND302" not in {d.code for d in program.diagnostics}
+    assert {s.axon_kind for b in program.blocks for s in b.synapses} == {kind}
+    assert all(sum(s.n_axons for s in b.synapses) <= 64 for b in program.blocks)
+
+
+def test_sources_that_share_axons_are_cut_and_deliver_the_same(rng):
+    layers = [("d1", dense(rng, 30, 200)), ("n1", spiking()), ("d2", dense(rng, 200, 30)), ("n2", spiking())]
+    limits = {"core__in_axons": 50, "core__compartments": 33}
+    program = compile(chain((30,), layers), small(**limits))
+    check(program, rng)
+    kinds = {b.population: {s.axon_kind for s in b.synapses} for b in program.blocks}
+    assert kinds == {"n1": {"discrete"}, "n2": {"pop32"}}
+    assert not program.errors
+
+
+@pytest.mark.parametrize(("inputs", "kind"), [(64, "discrete"), (65, "pop32")])
+def test_axons_are_shared_only_where_they_have_to_be(inputs, kind, rng):
+    program = compile(large_fan_in(rng, inputs, 5), small(core__in_axons=64))
+    assert {s.axon_kind for b in program.blocks for s in b.synapses} == {kind}
+
+
+def test_more_atoms_than_an_axon_tells_apart_is_said(rng):
+    limits = {"core__in_axons": 4}
+    found = compile(large_fan_in(rng, 4 * 32 + 1, 5), small(**limits), pop_axons="pop16")
+    assert "ND302" in {d.code for d in found.errors}
+    assert "ND302" not in {d.code for d in compile(large_fan_in(rng, 4 * 32, 5), small(**limits),
+                                                   pop_axons="pop16").errors}  # fmt: skip

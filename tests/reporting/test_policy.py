@@ -8,6 +8,7 @@ from neurodeploy.compiler import compile
 from neurodeploy.diagnostics import Severity
 from neurodeploy.errors import OptionError
 from neurodeploy.reporting.policy import read_waivers, with_policy
+from tests.compiler.corpus import SINGLE
 from tests.compiler.graphs import chain, dense, readout, small, spiking
 
 TODAY = datetime.date(2026, 6, 15)
@@ -25,7 +26,7 @@ def program(rng):
     """A warning about the read-out in layer 'last', and an error of capacity in 'n1'."""
     layers = [("d1", dense(rng, 20, 12)), ("n1", spiking()), ("last", dense(rng, 12, 4))]
     graph = chain((20,), [*layers, readout(peak=2.0)])
-    found = compile(graph, small(core__in_axons=15), steps=500)
+    found = compile(graph, small(core__in_axons=15, **SINGLE), steps=500)
     assert {d.code for d in found.diagnostics} == {"ND302", "ND424"}
     return found
 

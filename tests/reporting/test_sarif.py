@@ -11,6 +11,7 @@ import pytest
 from neurodeploy.compiler import compile
 from neurodeploy.reporting.policy import Waiver, with_policy
 from neurodeploy.reporting.sarif import fingerprint, to_sarif
+from tests.compiler.corpus import SINGLE
 from tests.compiler.graphs import chain, dense, readout, small, spiking
 
 PUBLISHED = "c3b4bb2d6093897483348925aaa73af03b3e3f4bd4ca38cef26dcb4212a2682e"
@@ -22,7 +23,9 @@ LEVELS = {"none", "note", "warning", "error"}
 def broken(rng):
     layers = [("d1", dense(rng, 20, 12)), ("n1", spiking(reset="subtract")), ("last", dense(rng, 12, 4))]
     graph = chain((20,), [*layers, readout()])
-    return compile(graph, small(core__in_axons=5, core__compartments=3, core__profiles__threshold="unknown"))
+    return compile(
+        graph, small(core__in_axons=5, core__compartments=3, core__profiles__threshold="unknown", **SINGLE)
+    )
 
 
 def test_a_log_has_one_result_per_finding_and_every_rule_once(broken):
@@ -55,7 +58,9 @@ def test_a_fingerprint_outlives_the_numbers(rng):
     layers = [("d1", dense(rng, 20, 12)), ("n1", spiking()), readout()]
     first, second = (
         next(
-            d for d in compile(chain((20,), layers), small(core__in_axons=n)).diagnostics if d.code == "ND302"
+            d
+            for d in compile(chain((20,), layers), small(core__in_axons=n, **SINGLE)).diagnostics
+            if d.code == "ND302"
         )
         for n in (5, 6)
     )

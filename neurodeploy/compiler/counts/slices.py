@@ -16,12 +16,10 @@ from neurodeploy.compiler import maps, partition
 from neurodeploy.compiler.convolution import Conv
 from neurodeploy.compiler.counts import coupled
 from neurodeploy.compiler.counts.uses import CoreUse, use
-from neurodeploy.compiler.tiles import NONE, AxonRules
+from neurodeploy.compiler.tiles import DISCRETE, NONE
 from neurodeploy.compiler.wiring import Wiring
 from neurodeploy.program import ConvMap, Program, Projection
 
-SINGLE = AxonRules("discrete", slots=1, atoms=1, base_max=0, base_multiple=1)
-"""An axon for every source neuron."""
 LARGEST = 2**25
 """Most synapses, written out one by one, that are looked at; a larger network is counted by its neurons."""
 
@@ -61,7 +59,7 @@ def _wire(projection: Projection) -> Wiring | Conv:
     if isinstance(there, ConvMap):
         kernel = there.weight.shape[2:]
         alive = there.weight.any(axis=(0, 1, 3)), there.weight.any(axis=(0, 1, 2))
-        return Conv(there, SINGLE, tuple((np.arange(n), a) for n, a in zip(kernel, alive, strict=True)))
+        return Conv(there, DISCRETE, tuple((np.arange(n), a) for n, a in zip(kernel, alive, strict=True)))
     matrix = maps.as_matrix(there)
     matrix.eliminate_zeros()
     used = np.asarray(matrix.sum(axis=0)).ravel() > 0
