@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neurodeploy.accuracy import ladder
     from neurodeploy.backends.base import BACKENDS
     from neurodeploy.backends.loihi_simulator import LoihiSimulator
     from neurodeploy.bundle import Bundle
@@ -70,6 +71,7 @@ __all__ = [
     "deploy",
     "emit",
     "explain",
+    "ladder",
     "learn",
     "load",
     "open_samples",
@@ -95,6 +97,7 @@ _TYPES = {
     "Report": "reporting",
     "Severity": "diagnostics",
     "Target": "targets",
+    "ladder": "accuracy",
     "open_samples": "data",
     "sweep": "sweeps",
 }

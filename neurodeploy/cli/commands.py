@@ -10,7 +10,7 @@ import numpy as np
 
 from neurodeploy import stages
 from neurodeploy.backends.base import backend as backend_named
-from neurodeploy.cli import DONE, INTERRUPTED
+from neurodeploy.cli import DONE, INTERRUPTED, ladders
 from neurodeploy.cli.console import note, progress, show_findings
 from neurodeploy.data import Samples, open_samples, read_calibration, read_training
 from neurodeploy.errors import DataError, OptionError
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     graph = stages.with_nef(_runnable(args), args.nef)
     with open_samples(args.data, limit=args.limit) as data:
         _checked(args, graph, data)
+        ladders.check(args, graph)
         if args.sweep:
             from neurodeploy.cli.sweep import sweep
 
@@ -84,7 +85,7 @@ def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
             )
     except Interrupted as stop:
         return _leave_partial(args, model, data, stop)
-    report = _run_report(model, recording, data)
+    report = ladders.with_ladder(args, _run_report(model, recording, data), model, data)
     _write_run(args, report, recording)
     print(report)
     _print_predictions(recording, data)

@@ -133,6 +133,10 @@ def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
                    help="build this layer as a NEF ensemble (backend nengo; repeat for more)")  # fmt: skip
     p.add_argument("--json", metavar="OUT.json", help="write all figures here")
     p.add_argument("--outputs", metavar="OUT.npz", help="write outputs (samples, classes) here")
+    p.add_argument(
+        "--ladder", action="store_true", help="show what every stage from model to chip keeps, and why"
+    )
+    p.add_argument("--source", metavar="MODEL", help="the trained model, where FILE does not hold it")
     p.add_argument("--resume", action="store_true", help="go on with the run that Ctrl-C left behind")
     where = p.add_mutually_exclusive_group()
     where.add_argument("--workers", type=whole(1), metavar="N", help="share the samples among N processes")

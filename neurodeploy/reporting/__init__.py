@@ -12,6 +12,7 @@ from typing import Any
 from neurodeploy.errors import DataError
 from neurodeploy.files import write_beside
 from neurodeploy.reporting.figures import FORMAT
+from neurodeploy.reporting.ladder import draw_ladder, ladder_text
 from neurodeploy.reporting.text import run_text
 
 __all__ = ["Report", "read_report"]
@@ -35,7 +36,8 @@ class Report:
         object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
 
     def __str__(self) -> str:
-        return run_text(self.figures)
+        text = run_text(self.figures)
+        return f"{text}\n\n{ladder_text(self.figures['ladder'])}" if "ladder" in self.figures else text
 
     def to_json(self) -> str:
         """Return all figures as JSON text, one to a line."""
@@ -43,12 +45,17 @@ class Report:
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     def save(self, folder: Path) -> tuple[Path, ...]:
-        """Write ``report.png``, ``report.json`` and ``report.txt`` into a folder, made if need be."""
+        """Write ``report.png``, ``.json`` and ``.txt`` into a folder, made if need be.
+
+        With a ladder among the figures, ``ladder.png`` too.
+        """
         from neurodeploy.reporting.picture import draw
 
         folder.mkdir(parents=True, exist_ok=True)
+        rungs = self.figures.get("ladder")
         return (
             draw([self.figures], folder / "report.png"),
+            *([draw_ladder(rungs, folder / "ladder.png")] if rungs else []),
             write_beside(folder / "report.json", lambda p: p.write_text(self.to_json(), encoding="utf-8")),
             write_beside(folder / "report.txt", lambda p: p.write_text(f"{self}\n", encoding="utf-8")),
         )

@@ -51,7 +51,7 @@ def draw(runs: Sequence[Figures], path: Path) -> Path:
     for i, panel in enumerate(panels):
         last_alone = i == len(panels) - 1 and len(panels) % columns
         axes = figure.add_subplot(grid[i // columns, :] if last_alone else grid[i // columns, i % columns])
-        _plain(axes)
+        plain(axes)
         panel(axes)
     footer = textwrap.fill(_footer(main), width=92 * columns)
     figure.text(0.012, -0.005, footer, fontsize=7.5, color=QUIET, va="top")
@@ -87,7 +87,7 @@ def accuracy_panel(axes: Axes, runs: Sequence[Figures]) -> None:
             axes.plot(np.arange(1, len(values) + 1), values, color=colour, lw=1.8, label=name)
             lowest = min(lowest, float(values.min()))
     axes.set(xlabel="step", ylabel="accuracy / %", ylim=(min(lowest, 95) - 3, 101.5))
-    axes.set_title(f"Accuracy over steps, {runs[-1]['samples']} samples", **_heading())
+    axes.set_title(f"Accuracy over steps, {runs[-1]['samples']} samples", **heading())
     axes.legend(frameon=False, fontsize=8, loc="lower right", labelcolor=INK)
 
 
@@ -110,7 +110,7 @@ def raster_panel(axes: Axes, run: Figures) -> None:
     axes.set(xlabel="step", xlim=(0, run["steps"] + 1), ylim=(0, len(rows)))
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.set_title("Spikes of the first sample", **_heading())
+    axes.set_title("Spikes of the first sample", **heading())
 
 
 def layers_panel(axes: Axes, run: Figures) -> None:
@@ -130,7 +130,7 @@ def layers_panel(axes: Axes, run: Figures) -> None:
     axes.set(xlim=(low / 2, high * 4), ylim=(-0.6, len(rows) - 0.4), xlabel="per sample")
     axes.set_yticks(at, [row["layer"] for row in rows], fontsize=8)
     axes.tick_params(axis="y", length=0)
-    axes.set_title("Activity per layer", **_heading())
+    axes.set_title("Activity per layer", **heading())
     axes.legend(frameon=False, fontsize=8, loc="lower right", labelcolor=INK)
 
 
@@ -156,7 +156,7 @@ def cores_panel(axes: Axes, run: Figures) -> None:
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.set_xlabel("core")
-    axes.set_title(f"Cores in use: {len(cores)}, share of each limit / %", **_heading())
+    axes.set_title(f"Cores in use: {len(cores)}, share of each limit / %", **heading())
     bar = axes.figure.colorbar(image, ax=axes, pad=0.015, fraction=0.05)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7.5, length=0)
@@ -168,7 +168,8 @@ def nothing_panel(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no labels, no spikes, no cores: nothing to draw", ha="center", color=QUIET)
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """Give axes the look that all of our pictures have."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -180,7 +181,8 @@ def _plain(axes: Axes) -> None:
     axes.yaxis.label.set(fontsize=9, color=INK)
 
 
-def _heading() -> dict[str, Any]:
+def heading() -> dict[str, Any]:
+    """Return how a panel's title looks."""
     return {"loc": "left", "fontsize": 10, "color": INK}
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from neurodeploy.diagnostics import Rule
 from neurodeploy.rules import (
+    accuracy,
     capacity,
     connectivity,
     expressibility,
@@ -24,6 +25,7 @@ from neurodeploy.rules import (
 
 FAMILIES: tuple[ModuleType, ...] = (
     expressibility,
+    accuracy,
     capacity,
     precision,
     connectivity,
