@@ -124,7 +124,8 @@ def _builders(nengo_dl: Any) -> tuple[type, type]:
             current, voltage = _drive(p, J, current, voltage)
             voltage = tf.where(wait > 0, p["v_reset"], voltage)
             spiked = voltage > p["threshold"]
-            after = tf.where(p["subtract"] > 0, voltage - p["threshold"], p["v_reset"])
+            drop = p["threshold"] - p["v_reset"]
+            after = tf.where(p["subtract"] > 0, voltage - drop, p["v_reset"])
             wait = tf.where(spiked, p["refractory"], tf.maximum(wait - 1, 0))
             return tf.cast(spiked, J.dtype), current, tf.where(spiked, after, voltage), wait
 

@@ -32,7 +32,7 @@ class Membrane:
 
         u <- keep_u * u + gain_u * I
         v <- keep_v * v + gain_v * u + drift
-        spike where v > threshold, then v = v_reset ("zero") or v - threshold ("subtract")
+        spike where v > threshold, then v = v_reset ("zero") or v - (threshold - v_reset) ("subtract")
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def step(neuron: Membrane, state: MembraneState, current: Floats) -> Floats:
         v = np.where(state.wait > 0, neuron.v_reset, v)
         state.wait = np.maximum(state.wait - 1, 0)
     spikes = v > neuron.threshold
-    after = v - neuron.threshold if neuron.subtract else np.broadcast_to(neuron.v_reset, v.shape)
+    after = v - (neuron.threshold - neuron.v_reset) if neuron.subtract else neuron.v_reset
     state.v = np.where(spikes, after, v)
     if neuron.refractory:
         state.wait = np.where(spikes, neuron.refractory, state.wait).astype(np.int32)
