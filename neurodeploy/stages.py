@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from neurodeploy.bundle import Bundle
+    from neurodeploy.ir.compare import Comparison
     from neurodeploy.targets import Target
 
 DEFAULT_BACKEND = "loihi-emulator"
@@ -42,18 +43,21 @@ DEFAULT_TARGET = "loihi1"
 CALIBRATION_SAMPLES = 256
 
 
-def load(source: Any, *, name: str | None = None, sample: npt.ArrayLike | None = None) -> Graph:
+def load(source: Any, *, name: str | None = None, sample: npt.ArrayLike | None = None, **told: Any) -> Graph:
     """Read a network.
 
     Parameters
     ----------
     source : path-like or live model
-        A trained model (``.keras``, ``.h5``, ``.onnx``, ``.pt2``), a spiking network (``.nd``), or a live
-        model of Keras or PyTorch.
+        A trained model (``.keras``, ``.h5``, ``.onnx``, ``.pt2``), a spiking network (``.nd``, ``.nir``),
+        or a live model of Keras or PyTorch.
     name : str, optional
         For reports; the file's stem by default.
     sample : array_like, optional
         One sample, without the batch axis, for a live PyTorch module, which does not know its input's shape.
+    **told
+        What a NIR file leaves open: ``dt``, ``reset``, ``decay``, ``time_unit`` or ``written_by``, as
+        `frontends.nir.reading` has them.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def load(source: Any, *, name: str | None = None, sample: npt.ArrayLike | None =
     """
     from neurodeploy.frontends import dispatch
 
-    return dispatch.load(source, name, sample=sample)
+    return dispatch.load(source, name, sample=sample, **told)
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> Path:
@@ -116,6 +120,20 @@ def convert(
     spiking = convert_graph(graph, x, seed=seed, **options)
     told = spiking.with_meta(divide_by=float(divide_by), calibration=origin)
     return dataclasses.replace(told, source=graph)
+
+
+def adopt(graph: Graph, *, steps: int | None = None) -> Graph:
+    """Make a spiking network of another tool ready for samples, as `conversion.adopt` does."""
+    from neurodeploy.conversion.adopt import adopt as adopt_graph
+
+    return adopt_graph(graph, steps=steps)
+
+
+def compare(a: Graph, b: Graph, **options: Any) -> Comparison:
+    """Step two networks under the same input and say where they part, as `ir.compare` does."""
+    from neurodeploy.ir.compare import compare as compare_graphs
+
+    return compare_graphs(a, b, **options)
 
 
 def target(name: str) -> Target:

@@ -38,7 +38,7 @@ NIR_VERSION = "1.0"
 """Of the layout of ``/node``."""
 SOURCE = "neurodeploy/source"
 """Group of the rate network that a spiking one was converted from."""
-FULL_SHAPE = ("r", "tau", "tau_syn", "tau_mem", "v_leak", "v_threshold", "v_reset", "w_in", "scale")
+FULL_SHAPE = ("r", "tau", "tau_syn", "tau_mem", "v_leak", "v_threshold", "v_reset", "w_in", "scale", "delay")
 """Parameters that NIR wants in the shape of the population."""
 OURS = ("reset", "refractory", "sample_shape", "axes", "groups")
 """Fields that NIR's primitives lack, or that are written out for it."""

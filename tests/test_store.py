@@ -11,7 +11,7 @@ from neurodeploy.errors import LoadError, OutputError
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph, Node
 from tests.conversion.graphs import chain, perceptron
-from tests.ir.graphs import sequence_graph, spiking_graph
+from tests.ir.graphs import delayed_graph, sequence_graph, spiking_graph
 
 
 def rate_graph():
@@ -25,7 +25,7 @@ def rate_graph():
     )  # fmt: skip
 
 
-GRAPHS = {"spiking": spiking_graph, "sequence": sequence_graph, "rate": rate_graph}
+GRAPHS = {"spiking": spiking_graph, "sequence": sequence_graph, "delayed": delayed_graph, "rate": rate_graph}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_every_op_is_stored_by_one_of_these_graphs():
     assert {node.op.kind for make in GRAPHS.values() for node in make()} == set(ops.OPS)
 
 
-@pytest.mark.parametrize("make", [spiking_graph, sequence_graph])
+@pytest.mark.parametrize("make", [spiking_graph, sequence_graph, delayed_graph])
 def test_nir_reads_the_file_and_finds_the_same_network(make, tmp_path):
     nir = pytest.importorskip("nir")
     graph = make()
@@ -229,7 +229,7 @@ def test_saving_over_a_file_replaces_it(tmp_path):
 
 
 def test_fields_of_nir_make_the_op_again():
-    for graph in (spiking_graph(), sequence_graph()):
+    for graph in (spiking_graph(), sequence_graph(), delayed_graph()):
         for node in graph:
             before = graph.sources(node.name)
             fields = store.to_nir(node.op, graph.shapes[before[0]] if before else ())

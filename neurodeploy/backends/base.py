@@ -235,7 +235,7 @@ def outputs_of(node: Node, readout: npt.NDArray[Any], *, steps: int) -> Floats:
         Per step times `Node.unit`; a leaky integrator settles instead of growing, so its membrane is not
         divided.
     """
-    per_step = 1 if isinstance(node.op, ops.LI) else steps
+    per_step = 1 if isinstance(node.op, ops.LI | ops.CubaLI) else steps
     return np.asarray(readout, dtype=np.float64) / per_step * node.unit
 
 

@@ -12,9 +12,12 @@ from neurodeploy import stages
 from neurodeploy.backends.base import backend as backend_named
 from neurodeploy.cli import DONE, INTERRUPTED, ladders
 from neurodeploy.cli.console import note, progress, show_findings
+from neurodeploy.cli.nir import told
 from neurodeploy.data import Samples, open_samples, read_calibration, read_training
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import ensure_folder_writable, ensure_writable, write_beside
+from neurodeploy.frontends.dispatch import is_nir
+from neurodeploy.ir.plausible import implausible
 from neurodeploy.program import Program
 from neurodeploy.reporting import Report, read_report
 from neurodeploy.reporting.text import layer_table, percent
@@ -33,14 +36,27 @@ def convert(args: argparse.Namespace) -> int:
     ensure_writable(args.out)
     if Path(args.out).suffix != ".nd":
         raise OptionError(f"'{args.out}': a spiking network is written as .nd; name it so")
-    graph = stages.load(args.model)
-    if graph.is_spiking:
+    given = told(args)
+    graph = stages.load(args.model, **given)
+    if graph.is_spiking and not is_nir(args.model):
         raise OptionError(f"'{args.model}' is a spiking network already; name the trained model")
-    spiking = convert_with(graph, args)
+    spiking = _adopted(graph, args) if graph.is_spiking else convert_with(graph, args)
     stages.save(spiking, args.out)
     print(layer_table(stages.report(spiking).figures["layers"]))
     print(f"\n{args.out}: {spiking.name}, {len(spiking.neurons)} populations, digest {spiking.digest()[:16]}")
     return DONE
+
+
+def _adopted(graph: Graph, args: argparse.Namespace) -> Graph:
+    """Take a spiking network of another tool, and say how it was read."""
+    if idle := [name for name in (*_CONVERSION, "percentile", "rate", "divide_by") if getattr(args, name)]:
+        option = idle[0].replace("_", "-")
+        raise OptionError(f"'{args.model}' is spiking already; --{option} is for trained models")
+    how = [f"steps of {graph.dt:g} s"]
+    how += [f"{name} {graph.meta[name]}" for name in ("reset", "decay") if graph.meta[name]]
+    note(f"'{args.model}' is read with {', '.join(how)}, time in units of {graph.meta['time_unit']:g} s")
+    show_findings(tuple(implausible(graph)))
+    return stages.adopt(graph, steps=args.steps)
 
 
 def run(args: argparse.Namespace) -> int:

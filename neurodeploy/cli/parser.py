@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _demo(commands)
     _convert(commands)
+    _nir_verify(commands)
     _check(commands)
     _run(commands)
     _learn(commands)
@@ -61,7 +62,7 @@ def _demo(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _convert(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _command(commands, "convert", f"{_COMMANDS}:convert", "turn a trained model into a spiking network")
-    p.add_argument("model", metavar="MODEL", help="trained model: .keras, .h5")
+    p.add_argument("model", metavar="MODEL", help="trained model, or a .nir of another tool")
     p.add_argument("-o", dest="out", metavar="OUT.nd", required=True, help="the spiking network goes here")
     _conversion(p)
     p.add_argument("--percentile", type=real(above=0.0, most=100.0), metavar="P",
@@ -69,6 +70,39 @@ def _convert(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--rate", type=real(above=0.0, most=1.0), metavar="R",
                    help="peak rate, in spikes per step")  # fmt: skip
     p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="draws the calibration samples")
+    _reading(p)
+
+
+def _reading(p: argparse.ArgumentParser) -> None:
+    """Options that say what a NIR file leaves open."""
+    own = p.add_argument_group("NIR files of other tools", "what such a file does not say")
+    own.add_argument("--written-by", choices=("norse", "rockpool", "sinabs", "snntorch"),
+                     help="the tool that wrote it, at its defaults")  # fmt: skip
+    own.add_argument("--dt", type=real(above=0.0), metavar="S", help="length of a step, in seconds")
+    own.add_argument("--reset", choices=("zero", "subtract", "subtract-late", "zero-late"),
+                     help="what follows a spike, at once or a step later")  # fmt: skip
+    own.add_argument("--decay", choices=("exact", "euler", "rockpool", "sinabs"),
+                     help="how the equations are stepped")  # fmt: skip
+    own.add_argument("--time-unit", type=real(above=0.0), metavar="S",
+                     help="seconds per unit of time in the file")  # fmt: skip
+
+
+def _nir_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(commands, "nir-verify", "neurodeploy.cli.nir:verify",
+                 "compare two networks by what they do under the same input")  # fmt: skip
+    p.add_argument("first", metavar="A", help="network: .nir, .nd, or a trained model")
+    p.add_argument("second", metavar="B")
+    p.add_argument("--input", choices=("poisson", "random"), default="poisson",
+                   help="spikes drawn anew, or values from 0 to 1 (default %(default)s)")  # fmt: skip
+    p.add_argument("--rate", type=real(above=0.0, most=1.0), default=0.2, metavar="R",
+                   help="of Poisson input, in spikes per step (default %(default)s)")  # fmt: skip
+    p.add_argument("--steps", type=whole(1), default=64, metavar="T", help="default %(default)s")
+    p.add_argument("--samples", type=whole(1), default=8, metavar="N", help="default %(default)s")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="draws the input")
+    p.add_argument("--tolerance", type=share, default=0.0, metavar="F",
+                   help="share of a layer's spikes that may differ (default %(default)s)")  # fmt: skip
+    p.add_argument("--format", choices=("text", "json"), default="text", help="default %(default)s")
+    _reading(p)
 
 
 def _conversion(p: argparse.ArgumentParser) -> None:
@@ -234,6 +268,11 @@ class real:  # noqa: N801 - used like a type
                 f"{text} is out of range; it must be above {self.above:g}{upper}"
             )
         return value
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1, for argparse."""
+    return 0.0 if text in ("0", "0.0") else real(above=0.0, most=1.0)(text)
 
 
 def swept(text: str) -> tuple[str, list[int | float | str]]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.errors import LoadError
+from neurodeploy.errors import LoadError, OptionError
 from neurodeploy.ir.graph import Graph
 
-Reader = Callable[[Path, str | None], Graph]
+Reader = Callable[..., Graph]
 
 SUFFIXES: dict[str, str] = {
     ".keras": "keras",
@@ -18,6 +18,7 @@ SUFFIXES: dict[str, str] = {
     ".hdf5": "keras",
     ".onnx": "onnx",
     ".pt2": "torch",
+    ".nir": "nir",
     ".nd": "nd",
 }
 """Files that are read, by suffix, and the reader they go to."""
@@ -27,7 +28,7 @@ CHECKPOINTS = (".pt", ".pth", ".ckpt")
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-def load(source: Any, name: str | None = None, *, sample: Any = None) -> Graph:
+def load(source: Any, name: str | None = None, *, sample: Any = None, **told: Any) -> Graph:
     """Read a network from a file or a live model.
 
     Parameters
@@ -37,13 +38,19 @@ def load(source: Any, name: str | None = None, *, sample: Any = None) -> Graph:
         Of the graph; the file's stem or the model's own name by default.
     sample : array_like, optional
         One sample, without the batch axis, for a live PyTorch module, which does not know its input's shape.
+    **told
+        What a NIR file leaves open, as `frontends.nir.load_nir` takes it.
 
     Raises
     ------
     LoadError
         If it cannot be read; `UnsupportedLayer` names the layer that stands in the way.
+    OptionError
+        If something was told of a source that is no NIR file.
     """
+    told = {key: value for key, value in told.items() if value is not None}
     if not isinstance(source, str | os.PathLike):
+        _refuse_told(told, "a live model")
         return _from_live(source, name, sample)
     path = Path(source)
     listed = ", ".join(SUFFIXES)
@@ -56,7 +63,22 @@ def load(source: Any, name: str | None = None, *, sample: Any = None) -> Graph:
     if suffix not in SUFFIXES:
         why = "a pickle, which is never read" if suffix in PICKLES else "no kind of model file that is read"
         raise LoadError(f"'{path}' is {why}; {listed} are")
-    return READERS[_kind_of(path, SUFFIXES[suffix])](path, name)
+    kind = _kind_of(path, SUFFIXES[suffix])
+    if kind == "nir":
+        return _nir(path, name, **told)
+    _refuse_told(told, f"'{path}'")
+    return READERS[kind](path, name)
+
+
+def is_nir(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is NIR of another tool, which leaves open what ours say."""
+    place = Path(path)
+    return place.is_file() and _kind_of(place, SUFFIXES.get(place.suffix.lower(), "")) == "nir"
+
+
+def _refuse_told(told: dict[str, Any], what: str) -> None:
+    if told:
+        raise OptionError(f"{what} is no NIR file of another tool: {', '.join(told)} would change nothing")
 
 
 def _kind_of(path: Path, by_suffix: str) -> str:
@@ -68,7 +90,9 @@ def _kind_of(path: Path, by_suffix: str) -> str:
 
     try:
         with h5py.File(path, "r") as file:
-            return "nd" if "neurodeploy" in file else by_suffix
+            if "neurodeploy" in file:
+                return "nd"
+            return "nir" if by_suffix != "nd" and "node/nodes" in file else by_suffix
     except OSError:
         return by_suffix  # damaged: its reader says so
 
@@ -99,10 +123,16 @@ def _torch(path: Path, name: str | None) -> Graph:
     return load_pt2(path, name)
 
 
+def _nir(path: Path, name: str | None, **told: Any) -> Graph:
+    from neurodeploy.frontends.nir import load_nir
+
+    return load_nir(path, name, **told)
+
+
 def _nd(path: Path, name: str | None) -> Graph:
     from neurodeploy import store
 
     return store.load(path)
 
 
-READERS: dict[str, Reader] = {"keras": _keras, "onnx": _onnx, "torch": _torch, "nd": _nd}
+READERS: dict[str, Reader] = {"keras": _keras, "onnx": _onnx, "torch": _torch, "nir": _nir, "nd": _nd}

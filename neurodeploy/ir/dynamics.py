@@ -71,6 +71,13 @@ def _cuba(op: ops.CubaLIF, dt: float) -> Membrane:
 
 
 @membrane.register
+def _cuba_leaky(op: ops.CubaLI, dt: float) -> Membrane:
+    syn, syn_share = _leak(op.tau_syn, dt)
+    mem, mem_share = _leak(op.tau_mem, dt)
+    return Membrane(syn, syn_share * op.w_in, mem, mem_share * op.r, mem_share * op.v_leak, None, ZERO)
+
+
+@membrane.register
 def _integrator(op: ops.I, dt: float) -> Membrane:
     return Membrane(ZERO, ONE, ONE, op.r * dt, ZERO, None, ZERO)
 

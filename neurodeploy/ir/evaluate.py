@@ -203,6 +203,16 @@ def _leaky_integrator(op: ops.LI, x: Floats, *, dt: float) -> Floats:
 
 
 @apply.register
+def _cuba_leaky_integrator(op: ops.CubaLI, x: Floats, *, dt: float) -> Floats:
+    return np.asarray(op.v_leak + op.r * op.w_in * x)
+
+
+@apply.register(ops.Delay)
+def _delay(op: ops.Delay, x: Floats, *, dt: float) -> Floats:
+    return x  # a rate that lasts is the same later
+
+
+@apply.register
 def _lif(op: ops.LIF, x: Floats, *, dt: float) -> Floats:
     return lif_rate(op.v_leak + op.r * x, tau=op.tau, op=op, dt=dt)
 

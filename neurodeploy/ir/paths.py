@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.errors import VerifyError
+from neurodeploy.errors import OptionError, VerifyError
 from neurodeploy.ir import ops
 from neurodeploy.ir.evaluate import apply, channelwise
 from neurodeploy.ir.graph import Graph, Node
@@ -50,11 +50,20 @@ def _arriving(graph: Graph, name: str) -> dict[str, Chains]:
         op = graph[here].op
         if op.stateful or isinstance(op, ops.Input):
             found[here] = (*found.get(here, ()), chain)
+        elif isinstance(op, ops.Delay):
+            raise _delayed(graph[here])
         elif not op.linear or here in chain:
             raise VerifyError(f"node '{here}' ({op.kind}) before population '{name}' is not linear")
         else:
             stack += [(s, (here, *chain)) for s in reversed(graph.sources(here))]
     return found
+
+
+def _delayed(node: Node) -> OptionError:
+    return OptionError(
+        f"'{node.origin}' delays what passes; no backend lays "
+        "delays out yet: neurodeploy nir-verify steps them, or leave them out of the network"
+    )
 
 
 def linear_order(graph: Graph) -> tuple[Node, ...]:
@@ -67,6 +76,8 @@ def linear_order(graph: Graph) -> tuple[Node, ...]:
     """
     done: dict[str, Node] = {}
     waiting = [node for node in graph.nodes if not node.op.stateful]
+    if delays := [node for node in waiting if isinstance(node.op, ops.Delay)]:
+        raise _delayed(delays[0])
     while waiting:
         ready = [n for n in waiting if all(graph[s].op.stateful or s in done for s in graph.sources(n.name))]
         if not ready:

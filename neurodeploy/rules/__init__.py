@@ -17,6 +17,7 @@ from neurodeploy.rules import (
     connectivity,
     expressibility,
     hardware,
+    loading,
     plasticity,
     policy,
     precision,
@@ -24,6 +25,7 @@ from neurodeploy.rules import (
 )
 
 FAMILIES: tuple[ModuleType, ...] = (
+    loading,
     expressibility,
     accuracy,
     capacity,

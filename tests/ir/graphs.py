@@ -46,6 +46,15 @@ def sequence_graph():
     return Graph(tuple(Node(k, op) for k, op in steps.items()), tuple(pairwise(steps)))
 
 
+def delayed_graph():
+    """Build a graph with a delay and a leaky read-out behind a synapse."""
+    steps = {
+        "in": ops.Input((5,)), "late": ops.Delay(np.linspace(0, 4e-3, 5)),
+        "leaky": ops.CubaLI(*np.full((5, 5), 0.2)), "out": ops.Output((5,)),
+    }  # fmt: skip
+    return Graph(tuple(Node(k, op) for k, op in steps.items()), tuple(pairwise(steps)))
+
+
 def changed(value):
     """Return a value of the same kind that is not the same."""
     if isinstance(value, np.ndarray):

@@ -12,6 +12,7 @@ from neurodeploy.compiler.checks import (
     budgets,
     capacity,
     connectivity,
+    constants,
     evidence,
     expressibility,
     formats,
@@ -27,6 +28,7 @@ from neurodeploy.program import Program
 Check = Callable[[Program, Usage], Iterator[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
+    *constants.CHECKS,
     *expressibility.CHECKS,
     *layers.CHECKS,
     *shapes.CHECKS,

@@ -12,7 +12,7 @@ from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.program import Program
 from neurodeploy.rules import expressibility as rules
 
-MODEL_OF = {"IF": "if", "LIF": "lif", "CubaLIF": "cuba-lif", "I": "i", "LI": "li"}
+MODEL_OF = {"IF": "if", "LIF": "lif", "CubaLIF": "cuba-lif", "I": "i", "LI": "li", "CubaLI": "li"}
 """Names of our neurons in hardware files."""
 RESET_OF = {False: "hard-zero", True: "subtract"}
 
@@ -71,7 +71,8 @@ def reset_levels(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     for population in program.populations:
         level = np.asarray(population.membrane.v_reset)
         wrong = level[level != 0]
-        spikes = population.membrane.threshold is not None and not population.membrane.subtract
+        known = RESET_OF[population.membrane.subtract] in limit.value
+        spikes = population.membrane.threshold is not None and known
         if population.on_chip and spikes and wrong.size:
             yield at_limit(
                 rules.RESET_OFF_ZERO, of_population(population), limit, program, used=float(wrong.flat[0])

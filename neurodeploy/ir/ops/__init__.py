@@ -9,7 +9,7 @@ Time: ops of NIR are continuous. One step lasts ``Graph.dt`` seconds and a spike
 
 from neurodeploy.ir.ops.base import Array, Input, Op, Output, Shape, frozen, pair
 from neurodeploy.ir.ops.linear import Affine, AvgPool2d, Conv1d, Conv2d, Flatten, Scale, SumPool2d
-from neurodeploy.ir.ops.neurons import IF, LI, LIF, CubaLIF, I, Neuron
+from neurodeploy.ir.ops.neurons import IF, LI, LIF, CubaLI, CubaLIF, Delay, I, Neuron
 from neurodeploy.ir.ops.rate import (
     BatchNorm,
     Crop,
@@ -25,16 +25,17 @@ from neurodeploy.ir.ops.rate import (
 
 __all__ = [
     "IF", "LI", "LIF", "NEURONS", "OPS", "Affine", "Array", "AvgPool2d", "BatchNorm", "Conv1d", "Conv2d",
-    "Crop", "CubaLIF", "Flatten", "I", "Identity", "Input", "MaxPool", "Neuron", "Op", "Output", "Pad",
-    "ReLU", "Reshape", "Scale", "Shape", "Softmax", "Stretch", "SumPool2d", "Transpose", "frozen", "pair",
+    "Crop", "CubaLI", "CubaLIF", "Delay", "Flatten", "I", "Identity", "Input", "MaxPool", "Neuron", "Op",
+    "Output", "Pad", "ReLU", "Reshape", "Scale", "Shape", "Softmax", "Stretch", "SumPool2d", "Transpose",
+    "frozen", "pair",
 ]  # fmt: skip
 
-NEURONS: tuple[type[Neuron], ...] = (IF, LIF, CubaLIF, I, LI)
+NEURONS: tuple[type[Neuron], ...] = (IF, LIF, CubaLIF, I, LI, CubaLI)
 OPS: dict[str, type[Op]] = {
     op.__name__: op
     for op in (
         Input, Output, Affine, Conv1d, Conv2d, SumPool2d, AvgPool2d, Scale, Flatten, Reshape, Transpose, Pad,
-        Crop, Stretch, BatchNorm, Identity, ReLU, MaxPool, Softmax, *NEURONS,
+        Crop, Stretch, BatchNorm, Identity, ReLU, MaxPool, Softmax, *NEURONS, Delay,
     )
 }  # fmt: skip
 """Every op by name; the reader and writer of files, and the table of ops, are made from it."""

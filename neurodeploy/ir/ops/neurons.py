@@ -29,7 +29,8 @@ class IF(Neuron):
     """Integrate and fire: ``dv/dt = r I``; a spike where v exceeds `v_threshold`.
 
     `reset` says what follows a spike, which NIR leaves open: ``"zero"`` sets v to `v_reset`, ``"subtract"``
-    takes `v_threshold` off. `refractory` counts the steps after a spike in which v is held at `v_reset`.
+    takes ``v_threshold - v_reset`` off, so that a membrane at the threshold lands on `v_reset`.
+    `refractory` counts the steps after a spike in which v is held at `v_reset`.
     """
 
     r: Array
@@ -84,3 +85,22 @@ class LI(Neuron):
     tau: Array
     r: Array
     v_leak: Array
+
+
+@dataclass(frozen=True, eq=False)
+class CubaLI(Neuron):
+    """Leaky integrator behind a synapse: ``tau_syn du/dt = -u + w_in I``; the output is v."""
+
+    tau_syn: Array
+    tau_mem: Array
+    r: Array
+    v_leak: Array
+    w_in: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Delay(Neuron):
+    """What comes in, `delay` seconds later: ``y(t) = x(t - delay)``; before the start there is silence."""
+
+    delay: Array
+    stateful: ClassVar[bool] = False
