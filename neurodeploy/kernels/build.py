@@ -27,6 +27,7 @@ SOURCES = (
     "loops.py",
     "build.py",
 )
+ONLINE_SOURCES = ("lanes.py", "rows.py", "online_tables.py", "online_loops.py", "online.py")
 THREADS = "NEURODEPLOY_THREADS"
 """Environment variable: threads the kernel takes; the workers of one machine share its cores by it."""
 PORTION = 64
@@ -48,13 +49,15 @@ def kernel() -> Callable[..., None]:
         numba.config.CACHE_DIR = before
 
 
-def cache_folder(version: str) -> Path:
+def cache_folder(version: str, files: tuple[str, ...] = SOURCES) -> Path:
     """Find a folder for machine code that can be written, and whose name changes with what it is made from.
 
     Parameters
     ----------
     version : str
         Of the compiler.
+    files : tuple of str
+        Sources, in this folder.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def cache_folder(version: str) -> Path:
         In ``NEURODEPLOY_CACHE``, the user's cache folder, or the temporary one: the first that can be
         written.
     """
-    sources = b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES)
+    sources = b"".join((Path(__file__).parent / name).read_bytes() for name in files)
     name = hashlib.sha256(version.encode() + sources).hexdigest()[:16]
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     places = (os.environ.get("NEURODEPLOY_CACHE"), str(Path(home) / "neurodeploy"), tempfile.gettempdir())

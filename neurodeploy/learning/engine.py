@@ -77,7 +77,7 @@ def at_rest(weight: npt.ArrayLike, *, sign: Sign = "mixed") -> Synapses:
     """
     w = np.array(weight, np.int64)
     lost = 1 if sign == "mixed" else 0
-    low, high = _bounds("w", sign, DEFAULT)
+    low, high = bounds("w", sign, DEFAULT)
     if w.ndim != 2 or (w % 2**lost).any() or w.min(initial=0) < low or w.max(initial=0) > high:
         step = ", even" if lost else ""
         raise OptionError(
@@ -164,7 +164,7 @@ def _record(rule: Rule, s: Synapses, pre: Bools, post: Bools, rng: Random, how: 
         value = traces.setdefault(trace.variable, np.zeros_like(before))
         again = (before > 0) & (pre if trace.variable[0] == "x" else post)
         if trace.source == "spikes" and how.repeated == "add" and again.any():
-            more = value + _impulse(trace, how)
+            more = value + impulse(trace, how)
             traces[trace.variable] = np.where(again, _code(more, rng.random(len(value))), value)
     at = s.step % rule.epoch + 1
     return dataclasses.replace(
@@ -228,16 +228,16 @@ class _Reader:
             return np.asarray(self.imposed[name], np.int64)
         start, spike, chance = s.traces[name].astype(float), _side(s, trace), self.chances[name]
         if how.times == "epoch":
-            value = _keep(trace, self.rule.epoch, how) * start
-            return _code(value + _impulse(trace, how) * (spike > 0), chance)
+            value = keep(trace, self.rule.epoch, how) * start
+            return _code(value + impulse(trace, how) * (spike > 0), chance)
         other = {"x": s.pre, "y": s.post}.get(when)
         time: Any = self.rule.epoch if other is None else other
         if other is not None and when != name[0]:
             rows: tuple[Any, Any] = (slice(None), None)
             own, across = (rows[::-1], rows) if name[0] == "x" else (rows, rows[::-1])
             start, spike, chance, time = start[own], spike[own], chance[own], other[across]
-        value = start * _keep(trace, time, how)
-        fresh = _impulse(trace, how) * _keep(trace, np.maximum(time - spike, 0), how)
+        value = start * keep(trace, time, how)
+        fresh = impulse(trace, how) * keep(trace, np.maximum(time - spike, 0), how)
         return _code(value + np.where((spike > 0) & (spike <= time), fresh, 0.0), chance)
 
 
@@ -254,7 +254,7 @@ def _changed(update: Update, reader: _Reader, rng: Random) -> Ints:
     shape = before.shape[::-1]
     chance = rng.random(1)[0] if how.rounding == "shared" else np.asarray(rng.random(shape)).T
     whole = _stochastic(total * 2.0 ** -(fine + lost), chance)
-    low, high = _bounds(name, reader.synapses.sign, how)
+    low, high = bounds(name, reader.synapses.sign, how)
     return np.clip(whole, -(-low >> lost), high >> lost) << lost
 
 
@@ -272,12 +272,13 @@ def _side(s: Synapses, trace: Trace) -> Ints:
     return s.pre if trace.variable[0] == "x" else s.post
 
 
-def _impulse(trace: Trace, how: Arithmetic) -> float:
+def impulse(trace: Trace, how: Arithmetic) -> float:
+    """Return what a spike adds to a trace."""
     rest, whole = np.modf(trace.impulse)
     return float(whole + {"exact": rest, "doubled": min(1.0, 2 * rest), "whole": 0.0}[how.impulse])
 
 
-def _keep(trace: Trace, steps: Any, how: Arithmetic) -> Any:
+def keep(trace: Trace, steps: Any, how: Arithmetic) -> Any:
     """Return what is left of a trace after some steps."""
     if how.decay == "linear":
         return (1 - 1 / trace.tau) ** steps
@@ -298,7 +299,7 @@ def _symmetric(bits: int, how: Arithmetic) -> tuple[int, int]:
     return (-(2**bits) - 1 if how.clip == "beyond" else 1 - 2**bits), 2**bits - 1
 
 
-def _bounds(name: str, sign: Sign, how: Arithmetic) -> tuple[int, int]:
+def bounds(name: str, sign: Sign, how: Arithmetic) -> tuple[int, int]:
     """Return the least and the largest code."""
     low, high = _symmetric(widths.BITS[name], how)
     if name == "d" or (name == "w" and sign == "excitatory"):

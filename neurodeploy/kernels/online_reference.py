@@ -1,0 +1,119 @@
+"""The oracle of online learning: whole arrays, every synapse, `learning.engine` at every projection."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.learning import engine
+from neurodeploy.learning.arithmetic import DEFAULT, Arithmetic
+from neurodeploy.learning.circuit import FULL, UNIT, WEIGHT_SHIFT, Circuit, Population
+from neurodeploy.numerics.draws import Draws
+
+Ints = npt.NDArray[np.int64]
+Arrays = dict[str, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Membranes, spikes of the last step and synapses, by name and by place among the projections."""
+
+    v: Arrays
+    fired: Arrays
+    synapses: tuple[engine.Synapses, ...]
+    step: int = 0
+
+
+def at_rest(circuit: Circuit) -> Network:
+    """Return a circuit's network before its first step."""
+    return Network(
+        {p.name: np.zeros(p.size, np.int64) for p in circuit.populations},
+        {p.name: np.zeros(p.size, np.int64) for p in circuit.populations},
+        tuple(engine.at_rest(j.weight) for j in circuit.projections),
+    )
+
+
+def run(
+    circuit: Circuit,
+    network: Network,
+    x: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    arithmetic: Arithmetic = DEFAULT,
+) -> tuple[Network, Ints]:
+    """Show samples, learning; return the network and the read-out's spikes in the first phase.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    network : Network
+    x : array_like of int, shape (B, I)
+    labels : array_like of int, shape (B,)
+    seed : int
+    arithmetic : Arithmetic
+    """
+    found = []
+    for sample, label in zip(np.asarray(x, np.int64), np.asarray(labels), strict=True):
+        counted = np.zeros(circuit[circuit.readout].size, np.int64)
+        for at, phase in enumerate(circuit.phases):
+            drive = {
+                p.name: np.zeros(p.size, np.int64) if p.offsets is None else p.offsets
+                for p in circuit.populations
+            }
+            for _ in range(phase.steps):
+                network = _spike(circuit, network, _codes(circuit, sample, int(label)), drive, at)
+                network = _learn(circuit, network, phase.reward, seed, arithmetic)
+                counted += network.fired[circuit.readout] * (at == 0)
+        found.append(counted)
+    return network, np.array(found)
+
+
+def _codes(circuit: Circuit, sample: Ints, label: int) -> Arrays:
+    def of(p: Population) -> Ints:
+        if p.role == "data":
+            return sample
+        return FULL * (np.arange(p.size) == label) if p.role == "label" else np.full(p.size, FULL)
+
+    return {p.name: of(p) for p in circuit.populations}
+
+
+def _spike(circuit: Circuit, network: Network, codes: Arrays, drive: Arrays, phase: int) -> Network:
+    v, fired = {}, {}
+    for p in circuit.populations:
+        if p.role != "neurons":
+            total = drive[p.name] + codes[p.name] * p.rates[phase]
+            fired[p.name] = (total >= FULL * UNIT).astype(np.int64)
+            v[p.name], drive[p.name] = network.v[p.name], total - FULL * UNIT * fired[p.name]
+            continue
+        arriving = np.zeros(p.size, np.int64)
+        for j, s in zip(circuit.projections, network.synapses, strict=True):
+            if j.target == p.name:
+                arriving = arriving + ((s.w @ network.fired[j.source]) << (WEIGHT_SHIFT + j.exponent))
+        total = np.maximum(network.v[p.name] + arriving, p.floor)
+        fired[p.name] = (total > p.threshold).astype(np.int64)
+        v[p.name] = np.where(fired[p.name], 0, total)
+    return dataclasses.replace(network, v=v, fired=fired, step=network.step + 1)
+
+
+def _learn(circuit: Circuit, network: Network, reward: int, seed: int, how: Arithmetic) -> Network:
+    changed, layer = list(network.synapses), 0
+    for at, j in enumerate(circuit.projections):
+        if j.rule is None:
+            continue
+        written = {t.variable: [reward] for t in j.rule.traces if t.source == "neuron"}
+        changed[at] = engine.step(
+            j.rule,
+            network.synapses[at],
+            pre=network.fired[j.source],
+            post=network.fired[j.target],
+            rng=Draws(seed, network.step, layer),
+            imposed=written,
+            rewards=(0, reward),
+            arithmetic=how,
+        )
+        layer += 1
+    return dataclasses.replace(network, synapses=tuple(changed))

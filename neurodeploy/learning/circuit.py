@@ -1,0 +1,141 @@
+"""A spiking network with synapses that learn, in a chip's integers: populations, projections, phases.
+
+Everything a sample brings enters as spikes of sources; everything else happens between neurons. Time is in
+steps; a spike arrives one step after it was sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from neurodeploy.errors import OptionError
+from neurodeploy.learning.description import Phase, Rule
+
+Ints = npt.NDArray[np.int64]
+Role = Literal["neurons", "data", "label", "constant"]
+
+FULL = 255
+"""Code of an input that spikes at its source's whole rate."""
+UNIT = 1024
+"""Rates of sources are in spikes per so many steps."""
+WEIGHT_SHIFT = 6
+"""Loihi adds ``code * 2**(6 + exponent)`` to a compartment at a spike."""
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons that integrate and fire, or a source of spikes.
+
+    ::
+
+        v <- max(v + input, floor);  spike where v > threshold, then v = 0
+
+    Parameters
+    ----------
+    name : str
+    size : int
+    threshold, floor : int
+        In units of the accumulator; the floor is what strong inhibition resets a membrane to.
+    role : str
+        Neurons; or a source driven by the sample, by its label, or always on.
+    rates : tuple of int
+        Of a source, one for every phase: spikes per `UNIT` steps of an input of `FULL`.
+    offsets : ndarray of int, shape (size,), optional
+        Of a source, from 0 to below ``FULL * UNIT``: how far each is at the start of a phase.
+    """
+
+    name: str
+    size: int
+    threshold: int = 0
+    floor: int = 0
+    role: Role = "neurons"
+    rates: tuple[int, ...] = ()
+    offsets: Ints | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Synapses from every neuron of one population to every one of another.
+
+    Parameters
+    ----------
+    source, target : str
+    weight : ndarray of int, shape (O, I)
+        Codes of 8 bits of magnitude, even.
+    exponent : int
+        From -8 to 7.
+    rule : Rule, optional
+        How they learn.
+    """
+
+    source: str
+    target: str
+    weight: Ints
+    exponent: int = 0
+    rule: Rule | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """A network and the phases of one sample.
+
+    Parameters
+    ----------
+    populations : tuple of Population
+    projections : tuple of Projection
+    phases : tuple of Phase
+    readout : str
+        Population whose spikes in the first phase are the answer.
+
+    Raises
+    ------
+    OptionError
+        If names, shapes or numbers do not fit each other.
+    """
+
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    phases: tuple[Phase, ...]
+    readout: str
+
+    def __post_init__(self) -> None:
+        for p in self.populations:
+            if p.role != "neurons" and len(p.rates) != len(self.phases):
+                raise OptionError(f"source '{p.name}' has {len(p.rates)} rates for {len(self.phases)} phases")
+            if p.role != "neurons" and max(p.rates) > UNIT:
+                raise OptionError(f"source '{p.name}' spikes more than once a step")
+        for j in self.projections:
+            shape = (self[j.target].size, self[j.source].size)
+            if j.weight.shape != shape:
+                raise OptionError(
+                    f"weights from '{j.source}' to '{j.target}' are {j.weight.shape}, not {shape}"
+                )
+            if np.abs(j.weight).max(initial=0) > 254 or (j.weight % 2).any():
+                raise OptionError(
+                    f"weights from '{j.source}' to '{j.target}' are not even codes from -254 to 254"
+                )
+
+    def __getitem__(self, name: str) -> Population:
+        """Return a population by its name."""
+        found = next((p for p in self.populations if p.name == name), None)
+        if found is None:
+            raise OptionError(f"there is no population '{name}'")
+        return found
+
+    @property
+    def plastic(self) -> tuple[Projection, ...]:
+        """Projections that learn."""
+        return tuple(j for j in self.projections if j.rule is not None)
+
+    @property
+    def steps(self) -> int:
+        """Steps of one sample."""
+        return sum(p.steps for p in self.phases)
+
+    def projection(self, source: str, target: str) -> Projection:
+        """Return the projection between two populations."""
+        return next(j for j in self.projections if (j.source, j.target) == (source, target))
