@@ -110,8 +110,9 @@ def sweep(
                 continue
             try:
                 recording = run(job, samples, _from(progress, done, total))
-            except Interrupted as stop:
-                raise Interrupted(None, total, run.folder, done + stop.done) from None
+            except KeyboardInterrupt as stop:
+                more = stop.done if isinstance(stop, Interrupted) else 0
+                raise Interrupted(None, total, run.folder, done + more) from None
             done += len(samples)
             trials.append(Trial(options, job.model, recording))
     run.clear()

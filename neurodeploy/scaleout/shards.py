@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from neurodeploy.arrays import Rows
 from neurodeploy.errors import OutputError
+from neurodeploy.files import uninterrupted
 from neurodeploy.recording import Recording, concatenate
 from neurodeploy.runs import DamagedPartial, Interrupted, Partial, Progress, load_partial, save_partial
 
@@ -121,6 +122,7 @@ def run_in_shards(
                 progress(done, len(x))
         whole = kept.join()
     except KeyboardInterrupt:
+        done = sum(map(len, kept.shards))
         raise Interrupted(kept.beginning(), len(x), partial.path if partial else None, done) from None
     kept.clear()
     return whole
@@ -180,8 +182,9 @@ class Kept:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write '{folder}': {error.strerror}") from error
-        save_partial(folder / shard.name, self._partial.key, recording)
-        self._here[shard] = None
+        with uninterrupted():  # what is in a file is counted as done
+            save_partial(folder / shard.name, self._partial.key, recording)
+            self._here[shard] = None
 
     def join(self) -> Recording:
         """Put all shards together."""

@@ -1,6 +1,7 @@
 """Runs in shards: any size, any order, any end, the same recording."""
 
 import itertools
+import signal
 
 import numpy as np
 import pytest
@@ -52,6 +53,18 @@ def test_the_recording_is_that_of_one_piece(engine, size, partial):
     for kept in (None, partial):
         assert_same_recording(run_in_shards(engine, X, size=size, partial=kept), run(X, 0))
     assert list(partial.path.parent.iterdir()) == []
+
+
+def test_a_shard_whose_writing_ctrl_c_waited_for_counts_as_done(partial, monkeypatch, ctrl_c):
+    def interrupted(*args):
+        save_partial(*args)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(shards, "save_partial", interrupted)
+    with pytest.raises(Interrupted, match="after 8 of 22") as stop:
+        run_in_shards(forwards, X, size=8, partial=partial)
+    assert len(stop.value.recording) == 8
+    assert in_folder(partial.path) == [Shard(0, 8)]
 
 
 @given(
