@@ -24,11 +24,11 @@ def bootstrap():
 
 
 def nothing(name):
-    return None
+    return False
 
 
 def everything(name):
-    return f"/usr/bin/{name}"
+    return True
 
 
 def test_it_parses_on_an_old_python_so_that_the_sentence_is_printed():
@@ -51,6 +51,24 @@ def test_python_without_pins_gets_one_sentence_with_a_command(bootstrap, version
 def test_python_that_is_too_old_names_the_one_that_is_there(bootstrap):
     with pytest.raises(bootstrap.TroubleError, match=r"Python 3\.9, older .*python3\.13 tools/bootstrap"):
         bootstrap.check_version((3, 9, 2), "/usr/bin/python3", everything)
+
+
+@pytest.mark.parametrize(
+    ("script", "is_one"),
+    [
+        ("echo 3 12", True),
+        ("echo 3 9", False),
+        ("echo 'pyenv: python3.12: command not found' >&2; exit 127", False),
+        ("echo hello", False),
+    ],
+)
+def test_a_python_is_named_only_if_it_runs(bootstrap, tmp_path, monkeypatch, script, is_one):
+    python = tmp_path / "python3.12"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert bootstrap.runs("python3.12") is is_one
+    assert not bootstrap.runs("python9.9")
 
 
 def test_python_without_ensurepip_gets_the_package_of_its_own_version(bootstrap):
@@ -95,6 +113,30 @@ def test_environment_that_does_not_fit_is_made_again(bootstrap, tmp_path, made):
 def test_missing_or_empty_folder_is_made(bootstrap, tmp_path):
     assert bootstrap.state_of(str(tmp_path / "none"), "abc") == "make"
     assert bootstrap.state_of(str(tmp_path), "abc") == "make"
+
+
+def test_a_file_in_the_place_of_the_environment_is_left_alone(bootstrap, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    assert bootstrap.state_of(str(tmp_path / "file"), "abc") == "foreign"
+    assert bootstrap.state_of(str(tmp_path / "link"), "abc") == "foreign"
+
+
+def test_disk_space_is_that_of_the_folder_above_what_has_to_be_made(bootstrap, tmp_path):
+    bootstrap.check_disk(str(tmp_path / "not" / "made" / "yet"), free=bootstrap.DISK_GIB << 30)
+    with pytest.raises(bootstrap.TroubleError, match=f"{tmp_path} has"):
+        bootstrap.check_disk(str(tmp_path / "not" / "made" / "yet"), free=1)
+
+
+@pytest.mark.parametrize("inside", ["", "/inside"])
+def test_an_environment_that_cannot_be_made_is_one_sentence(tmp_path, inside):
+    (tmp_path / "file").touch()
+    command = [sys.executable, str(SOURCE), "test", "--env", f"{tmp_path}/file{inside}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "--env FOLDER" in done.stderr.splitlines()[-1]
+    assert (tmp_path / "file").is_file()
 
 
 def test_environment_somebody_else_made_is_left_alone(bootstrap, tmp_path):

@@ -42,12 +42,29 @@ def name_of(version):
     return "{}.{}".format(*version[:2])
 
 
-def check_version(version, executable, which=shutil.which):
+def version_of(python):
+    """Ask a Python for its version; None if it does not run, as pyenv's stand-ins for what is not chosen."""
+    try:
+        told = subprocess.check_output(
+            [python, "-c", "import sys; print(*sys.version_info[:2])"], stderr=subprocess.DEVNULL, timeout=60
+        )
+        return tuple(map(int, told.split()))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+def runs(name):
+    """Whether a Python of this name, as python3.12, is on the PATH, runs, and is what its name says."""
+    path = shutil.which(name)
+    return path is not None and version_of(path) == tuple(map(int, name[len("python") :].split(".")))
+
+
+def check_version(version, executable, runs=runs):
     """Refuse a Python without pins, naming one that is there and would do."""
     if OLDEST <= tuple(version[:2]) <= NEWEST:
         return
     too = "older than 3.11, the oldest" if tuple(version[:2]) < OLDEST else "newer than the newest"
-    found = [name for name in ("python3.13", "python3.12", "python3.11") if which(name)]
+    found = [name for name in ("python3.13", "python3.12", "python3.11") if runs(name)]
     if found:
         mend = f"{found[0]} tools/bootstrap.py (it is on this machine)"
     else:
@@ -67,8 +84,10 @@ def check_tools(version, uv, has=find_spec):
 
 
 def state_of(env, stamp):
-    """Tell whether an environment is ready, must be made, or belongs to somebody else."""
-    if not os.path.isdir(env) or not os.listdir(env):
+    """Tell whether an environment is ready, must be made, or something else is in its place."""
+    if not os.path.isdir(env):
+        return "foreign" if os.path.lexists(env) else "make"
+    if not os.listdir(env):
         return "make"
     if not os.path.isfile(os.path.join(env, MARKER)):
         return "foreign"
@@ -126,7 +145,9 @@ def clean_environ(environ):
 
 
 def check_disk(folder, free=None):
-    """Refuse to start an installation that will not fit."""
+    """Refuse to start an installation that will not fit; the folder may have to be made yet."""
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
     free = shutil.disk_usage(folder).free if free is None else free
     if free < DISK_GIB << 30:
         have = f"{free / (1 << 30):.1f} GiB"
@@ -229,10 +250,9 @@ def main(arguments):
     options, passed_on = parse(arguments)
     if options.python:
         other = shutil.which(options.python)
-        if other is None:
-            raise TroubleError(
-                f"there is no Python '{options.python}' on this machine; see: ls /usr/bin/python3*"
-            )
+        if other is None or version_of(other) is None:
+            what = "there is no Python" if other is None else "no Python runs that is called"
+            raise TroubleError(f"{what} '{options.python}' on this machine; see: ls /usr/bin/python3*")
         command = [other, os.path.abspath(__file__), options.command, "--env", options.env, *passed_on]
         return subprocess.call(command)
     check_version(sys.version_info, sys.executable)
@@ -248,6 +268,9 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except TroubleError as trouble:
         say(str(trouble))
+        sys.exit(2)
+    except OSError as error:
+        say("{}: {}; use: --env FOLDER".format(error.filename or "input or output", error.strerror))
         sys.exit(2)
     except KeyboardInterrupt:
         say("interrupted; the next call starts over where something is missing")
