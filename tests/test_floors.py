@@ -1,9 +1,9 @@
 """Which module may import which, and how little `import neurodeploy` costs."""
 
 import ast
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -28,13 +28,21 @@ def run(*arguments):
 
 
 def best_of_three(*arguments):
-    """Seconds of the fastest of three runs; other work on the machine can only add to them."""
+    """Processor seconds of the fastest of three runs, which other work on the machine hardly changes.
+
+    Nothing here waits, so on a machine with nothing else to do this is what a user waits.
+    """
     seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        started = spent_by_children()
         assert run(*arguments).returncode == 0
-        seconds.append(time.perf_counter() - started)
+        seconds.append(spent_by_children() - started)
     return min(seconds)
+
+
+def spent_by_children():
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def test_every_module_imports_from_lower_floors_only():
