@@ -146,15 +146,27 @@ def _open(
     if limit is not None and limit < 1:
         raise OptionError(f"a limit of {limit} leaves no samples; the smallest is 1")
     with open_arrays(path) as arrays:
-        keys = next((pair for pair in pairs if pair[0] in arrays), None)
-        if keys is None:
-            wanted = ", or ".join(" and ".join(pair) for pair in pairs)
-            raise DataError(f"'{path}' holds {_names(arrays)}; {what} takes {wanted}")
+        keys = _keys(path, arrays, pairs, what)
         x = arrays[keys[0]]
         _check_kind(x, x.name)
         y = arrays[keys[1]] if keys[1] in arrays else None  # noqa: SIM401 - not a dict
         labels = None if y is None else as_labels(_whole(y), len(x), y.name)[:limit]
         yield Samples(x.first(limit), labels, Path(path).name)
+
+
+def _keys(
+    path: str | os.PathLike[str], arrays: Arrays, pairs: Sequence[tuple[str, str]], what: str
+) -> tuple[str, str]:
+    """Choose samples and labels; samples alone only where no labels lie about that could be theirs."""
+    chosen = next((pair for pair in pairs if pair[0] in arrays), None)
+    if chosen is None:
+        wanted = ", or ".join(" and ".join(pair) for pair in pairs)
+        raise DataError(f"'{path}' holds {_names(arrays)}; {what} takes {wanted}")
+    x, y = chosen
+    astray = [label for sample, label in TRAINING_KEYS if label in arrays and sample not in arrays]
+    if y not in arrays and astray:
+        raise DataError(f"'{path}' holds {_names(arrays)}; labels of {x} are called {y}: rename {astray[0]}")
+    return chosen
 
 
 def _whole(stored: Stored) -> Array:

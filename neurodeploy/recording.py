@@ -10,6 +10,8 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.data import as_labels
+
 Longs = npt.NDArray[np.int64]
 
 
@@ -68,12 +70,18 @@ class Recording:
         return np.asarray(np.argmax(self.outputs, axis=1), dtype=np.int64)
 
     def accuracy(self, labels: npt.ArrayLike) -> float:
-        """Share of samples whose largest output is the label, 0 to 1."""
-        return float(np.mean(self.predictions == np.asarray(labels)[: len(self)]))
+        """Share of samples whose largest output is the label, 0 to 1.
+
+        Raises
+        ------
+        DataError
+            If there is not one label per sample.
+        """
+        return float(np.mean(self.predictions == as_labels(labels, len(self))))
 
     def accuracy_over_steps(self, labels: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Share of right decisions after every step, shape (T,)."""
-        right = self.decisions == np.asarray(labels)[: len(self), None]
+        right = self.decisions == as_labels(labels, len(self))[:, None]
         return np.asarray(right.mean(axis=0))
 
     @property

@@ -380,15 +380,20 @@ def report(
         What was run; a program also shows its cores and findings.
     recording : Recording, optional
     labels : array_like, shape (B,), optional
-        Without them there is no accuracy.
+        One for each sample of the recording; without them there is no accuracy.
     total : int, optional
         Samples that were asked for, if fewer were run.
     facts : mapping, optional
         More lines for the run card.
+
+    Raises
+    ------
+    DataError
+        If there are more or fewer labels than samples.
     """
     if recording is None:
         return Report(model_figures(model, facts=facts))
-    known = None if labels is None else as_labels(labels, np.shape(labels)[0])[: len(recording)]
+    known = None if labels is None else as_labels(labels, len(recording))
     return Report(run_figures(model, recording, known, total=total, facts=facts))
 
 

@@ -47,6 +47,16 @@ def test_a_limit_above_the_number_of_samples_takes_all_and_zero_is_refused(tmp_p
         read_test(path, limit=0)
 
 
+@pytest.mark.parametrize(("x", "y"), [("x", "y_test"), ("x", "y_train"), ("x_test", "y")])
+def test_labels_under_another_samples_name_are_not_passed_over(tmp_path, x, y):
+    with pytest.raises(DataError, match=f"labels of {x} are called .*: rename {y}"):
+        read_test(write(tmp_path, **{x: X, y: Y}))
+
+
+def test_labels_of_other_samples_are_left_to_them(tmp_path):
+    assert read_test(write(tmp_path, x_test=X, x_train=X, y_train=Y)).y is None
+
+
 def test_labels_are_needed_only_to_learn(tmp_path):
     path = write(tmp_path, x_test=X)
     assert read_test(path).y is None
