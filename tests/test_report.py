@@ -171,6 +171,72 @@ def test_a_file_with_a_part_missing_is_refused_by_its_name(figures, tmp_path, pa
         read_report(tmp_path / "run.json")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"samples": "many"}, {"layers": 3}, {"layers": [3]}, {"card": {}}, {"accuracy": []},
+        {"seconds": None}, {"cores": [{"core": 0}]}, {"card": {"model": "m", "not_verified_on_silicon": 5}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_file_with_a_part_of_another_form_is_refused(figures, tmp_path, change):
+    (tmp_path / "run.json").write_text(json.dumps(figures | change))
+    with pytest.raises(DataError, match="not as neurodeploy writes them"):
+        read_report(tmp_path / "run.json")
+
+
+def test_a_file_that_cannot_be_drawn_is_refused(figures, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps(figures | {"raster": [{"spikes": "none"}]}))
+    report = read_report(tmp_path / "run.json")
+    with pytest.raises(DataError, match="cannot be drawn"):
+        report.save(tmp_path)
+
+
+# --- of what has not run ----------------------------------------------------------------------------------
+
+
+def test_a_program_that_has_not_run_prints_its_layers_cores_findings_and_card(program):
+    text = str(nd.report(program))
+    assert text.splitlines()[0] == "golden for loihi1: 3 populations, not run"
+    assert "hidden" in text
+    assert "1 core in use" in text
+    assert program.digest()[:16] in text
+
+
+def test_findings_of_a_program_are_printed_as_check_prints_them(program):
+    import dataclasses
+
+    from neurodeploy.diagnostics import Place, render
+    from neurodeploy.rules.precision import WEAK_PROJECTION
+
+    found = WEAK_PROJECTION.at(Place("hidden", node="h", core=2), source="a", used=300.0, factor=2.0)
+    text = str(nd.report(dataclasses.replace(program, diagnostics=(found,))))
+    assert render(found, concise=True) in text.splitlines()
+
+
+def test_a_network_that_has_not_run_prints_its_layers_and_card():
+    text = str(nd.report(network()))
+    assert text.splitlines()[0] == "golden: 3 populations, not run"
+    assert network().digest()[:16] in text
+
+
+@pytest.mark.parametrize("make", [nd.compile, lambda graph: graph], ids=["program", "graph"])
+def test_it_survives_its_file_and_is_drawn(make, tmp_path):
+    report = nd.report(make(network()))
+    written = report.save(str(tmp_path / "new" / "folder"))
+    assert [path.name for path in written] == ["report.png", "report.json", "report.txt"]
+    assert str(read_report(written[1])) == str(report)
+    size_of(written[0])
+
+
+@pytest.mark.parametrize("labels", [LABELS[:5], np.append(LABELS, 0), 3, np.zeros((6, 2))])
+def test_labels_of_another_number_are_refused(program, recording, labels):
+    with pytest.raises(DataError, match="labels"):
+        nd.report(program, recording, labels)
+    with pytest.raises(DataError, match="labels"):
+        recording.accuracy(labels)
+
+
 # --- picture ----------------------------------------------------------------------------------------------
 
 

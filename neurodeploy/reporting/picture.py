@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodeploy.files import write_beside
+from neurodeploy.reporting.text import model_headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def draw(runs: Sequence[Figures], path: Path) -> Path:
 def _panels(runs: Sequence[Figures]) -> list[Callable[[Axes], None]]:
     main = runs[-1]
     panels: list[Callable[[Axes], None]] = []
-    if any(run["accuracy"] is not None for run in runs):
+    if any(run.get("accuracy") is not None for run in runs):
         panels.append(lambda axes: accuracy_panel(axes, runs))
     if any(row["spikes"] for row in main.get("raster", [])):
         panels.append(lambda axes: raster_panel(axes, main))
@@ -187,6 +188,8 @@ def heading() -> dict[str, Any]:
 
 
 def _title(run: Figures) -> str:
+    if "backend" not in run:
+        return model_headline(run)
     where = f" on {run['target']}" if run["target"] else ""
     share = "" if run["accuracy"] is None else f": {100 * run['accuracy']:.2f} %"
     partial = "" if run["complete"] else f" (partial: {run['samples']} of {run['samples_asked']} samples)"
@@ -195,6 +198,8 @@ def _title(run: Figures) -> str:
 
 def _footer(run: Figures) -> str:
     card = run["card"]
+    if "backend" not in run:
+        return f"Not run; model {card['model_digest'][:12]}."
     return (
         f"{card['arithmetic']}; {run['steps']} steps, seed {run['seed']}, model {card['model_digest'][:12]}. "
         f"Not verified on silicon: {'; '.join(card['not_verified_on_silicon'])}."

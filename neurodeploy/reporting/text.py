@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.diagnostics import Place
 from neurodeploy.ir.text import array_digest
 
 if TYPE_CHECKING:
@@ -75,6 +76,33 @@ def run_text(figures: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def model_text(figures: Mapping[str, Any]) -> str:
+    """Write a network or a program that has not run: its layers, cores and findings, and what it is."""
+    cores, found = figures.get("cores", ()), figures.get("findings", ())
+    parts = [model_headline(figures)]
+    if figures["layers"]:
+        parts.append(layer_table(figures["layers"]))
+    if cores:
+        parts.append(fullest(cores))
+    if found:
+        parts.append("\n".join(map(finding_line, found)))
+    parts.append(card_text(figures["card"]))
+    return "\n\n".join(parts)
+
+
+def model_headline(figures: Mapping[str, Any]) -> str:
+    """Say in one line what has not run."""
+    card = figures["card"]
+    where = f" for {card['target']}" if "target" in card else ""
+    return f"{card['model']}{where}: {counted(len(figures['layers']), 'population')}, not run"
+
+
+def finding_line(finding: Mapping[str, Any]) -> str:
+    """Write a finding that was read from a file, in the form of `diagnostics.render`."""
+    f = finding
+    return f"{Place(**f['place'])}: {f['severity']}[{f['code']}] {f['message']} ({f['name']})"
+
+
 def headline(figures: Mapping[str, Any]) -> str:
     """Say in one line what ran where, and how well."""
     f = figures
@@ -139,15 +167,16 @@ def whole_table(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def card_text(card: Mapping[str, Any]) -> str:
-    """Write the run card; what is not known about silicon comes last and always."""
-    last = "not verified on silicon"
-    known = {k.replace("_", " "): cell_of_card(k, v) for k, v in card.items() if v is not None}
-    known.pop(last, None)
-    width = max(map(len, (*known, last)))
-    lines = [f"  {key.ljust(width)}  {value}" for key, value in known.items()]
-    keys = [last, *[""] * len(card["not_verified_on_silicon"])]
-    lines += [f"  {k.ljust(width)}  {v}" for k, v in zip(keys, card["not_verified_on_silicon"], strict=False)]
-    return "\n".join(["run card", *lines])
+    """Write the card of a run, or of a network that has not run.
+
+    What a run does not show about silicon comes last and always.
+    """
+    last = "not_verified_on_silicon"
+    rows = [(k, cell_of_card(k, v)) for k, v in card.items() if v is not None and k != last]
+    rows += [("" if i else last, value) for i, value in enumerate(card.get(last, ()))]
+    width = max(len(key) for key, _ in rows)
+    lines = [f"  {key.replace('_', ' ').ljust(width)}  {value}" for key, value in rows]
+    return "\n".join(["run card" if last in card else "card", *lines])
 
 
 def cell_of_card(key: str, value: Any) -> str:
