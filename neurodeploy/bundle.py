@@ -83,7 +83,7 @@ class Bundle:
             If the folder is something else's, or cannot be written.
         """
         path = Path(folder)
-        _refuse_foreign(path)
+        ensure_replaceable(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -165,20 +165,31 @@ def _is_plain(name: str) -> bool:
     return name == Path(name).name and name not in ("", ".", "..") and "\\" not in name
 
 
-def _refuse_foreign(path: Path) -> None:
-    if path.is_dir():
-        if any(path.iterdir()) and not _is_bundle(path):
-            raise OutputError(f"'{path}' is not empty and not a bundle; name another folder")
-    elif path.exists() or path.is_symlink():
-        raise OutputError(f"'{path}' is not a folder; name another one")
+def ensure_replaceable(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder that a bundle must not take the place of.
 
-
-def _is_bundle(path: Path) -> bool:
+    Raises
+    ------
+    OutputError
+        If it is no folder, or anything is in it that is not of a bundle.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        if path.exists() or path.is_symlink():
+            raise OutputError(f"'{path}' is not a folder; name another one")
+        return
+    if path.resolve() == Path.cwd():
+        raise OutputError(f"'{path}' is the folder you are in, which is not replaced; name another folder")
+    there = {item.name for item in path.iterdir()}
     try:
-        _manifest(path)
+        foreign = there - {MANIFEST, *_manifest(path)["files"]} if there else set()
     except LoadError:
-        return False
-    return True
+        raise OutputError(f"'{path}' is not empty and not a bundle; name another folder") from None
+    if foreign:
+        raise OutputError(
+            f"'{path}' is a bundle that would be replaced, and '{min(foreign)}' in it is not of the bundle; "
+            "move it away, or name another folder"
+        )
 
 
 def _swap(new: Path, path: Path) -> None:

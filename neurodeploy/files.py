@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -47,6 +50,8 @@ def uninterrupted() -> Iterator[None]:
 def write_beside(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> Path:
     """Write a file under a temporary name in the same folder, then rename it into place.
 
+    A link is followed, so that it stays one. A stream (`is_stream`) takes the finished content.
+
     Parameters
     ----------
     path : path-like
@@ -57,78 +62,110 @@ def write_beside(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> 
     Raises
     ------
     OutputError
-        If the folder does not exist or cannot be written; nothing is left behind.
+        If the folder does not exist or cannot be written, or what is there is no file or is write-protected;
+        nothing is left behind.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"cannot write '{path}': it is a folder; name a file")
-    with uninterrupted():
-        return _write_and_rename(path, write)
-
-
-def _write_and_rename(path: Path, write: Callable[[Path], Any]) -> Path:
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
+        if is_stream(path):
+            _pour(path, write)
+        else:
+            with uninterrupted():
+                _write_and_rename(place_of(path), write)
+    except (OutputError, BrokenPipeError):
+        raise
     except OSError as error:
         raise OutputError(
-            f"cannot write '{path}': {error.strerror}; choose another place for the output"
+            f"cannot write '{path}': {error.strerror or error}; choose another place for the output"
         ) from error
+    return Path(path)
+
+
+def _write_and_rename(place: Path, write: Callable[[Path], Any]) -> None:
+    # The start of the name is enough to know the file by; with all of it, a long name would get too long.
+    handle, name = tempfile.mkstemp(prefix=f".{place.stem[:40]}.", suffix=place.suffix[:40], dir=place.parent)
+    os.close(handle)
     beside = Path(name)
     try:
         write(beside)
-        umask = os.umask(0)
-        os.umask(umask)
-        beside.chmod(0o666 & ~umask)
-        beside.replace(path)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"cannot write '{path}': {error}") from error
+        beside.chmod(_mode(place))
+        beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)
-    return path
 
 
-def ensure_writable(path: str | os.PathLike[str]) -> Path:
-    """Make sure, before long work, that a file can be written; nothing is left behind.
-
-    Raises
-    ------
-    OutputError
-        If the folder does not exist or cannot be written, or a folder stands in the file's place.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"cannot write '{path}': it is a folder; name a file")
-    _try_folder(path.parent, path)
-    return path
+def _mode(place: Path) -> int:
+    """Permissions of the file that is replaced, or those of a new one."""
+    if place.exists():
+        return stat.S_IMODE(place.stat().st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
-def ensure_folder_writable(path: str | os.PathLike[str]) -> Path:
-    """Make sure, before long work, that a folder can be made and written; nothing is left behind.
+def place_of(path: str | os.PathLike[str]) -> Path:
+    """Return where an ordinary file is to be written, links followed.
 
     Raises
     ------
     OutputError
-        If a file stands in its place, or the nearest folder above it cannot be written.
+        If a folder, a disk or a socket is there, which is never replaced, or a file that is write-protected.
     """
     path = Path(path)
-    there = next(p for p in (path, *path.absolute().parents) if p.exists() or p.is_symlink())
-    if not there.is_dir():
-        raise OutputError(f"cannot write folder '{path}': '{there}' is not a folder; choose another place")
-    _try_folder(there, path)
-    return path
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    why = ""
+    if place.is_dir():
+        why = "it is a folder; name a file"
+    elif place.is_symlink():
+        why = "it is a link that leads back to itself; name a file"
+    elif place.exists() and not place.is_file():
+        why = "it is neither a file nor a stream; name a file"
+    elif place.exists() and not os.access(place, os.W_OK):
+        why = "it is write-protected; name another file"
+    if why:
+        raise OutputError(f"cannot write '{path}': {why}")
+    return place
 
 
-def _try_folder(folder: Path, path: Path) -> None:
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is written into and never replaced.
+
+    Streams are terminals, devices as ``/dev/null``, pipes, and what this process's own output goes to, as
+    ``/dev/stdout``.
+    """
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"cannot write '{path}': {error.strerror}; choose another place for the output"
-        ) from error
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode) or _own(found) is not None
+
+
+def is_stdout(path: str | os.PathLike[str]) -> bool:
+    """Whether a path leads to this process's standard output, and that leads somewhere."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.samestat(os.stat(path), os.fstat(1)) and not os.path.samefile(path, os.devnull)
+    return False
+
+
+def _own(found: os.stat_result) -> int | None:
+    """Descriptor of this process's output that is the same file."""
+    for number in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(found, os.fstat(number)):
+                return number
+    return None
+
+
+def _pour(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> None:
+    """Write a temporary file, and its content into a stream; libraries want to seek, which streams cannot."""
+    with tempfile.TemporaryDirectory(prefix="neurodeploy-") as folder:
+        whole = Path(folder) / "content"
+        with uninterrupted():
+            write(whole)
+        # What is open already is not opened again: a file would be written from its start.
+        sys.stdout.flush()
+        own = _own(os.stat(path))
+        with whole.open("rb") as content, open(path if own is None else os.dup(own), "wb") as stream:
+            shutil.copyfileobj(content, stream)
 
 
 @contextlib.contextmanager

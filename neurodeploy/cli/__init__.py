@@ -96,5 +96,7 @@ def _fail(message: str, args: argparse.Namespace, error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
-    print(f"neurodeploy: {message}", file=sys.stderr)
+    from neurodeploy.cli.console import note
+
+    note(message)
     return COULD_NOT_RUN

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from typing import TextIO
 
 from neurodeploy import stages
 from neurodeploy.cli import DONE, FINDINGS
@@ -20,7 +22,7 @@ from neurodeploy.reporting.text import core_table, program_text, whole_table
 
 def check(args: argparse.Namespace) -> int:
     """Print every finding, and used and limit of every resource of every core; 1 if there are errors."""
-    watch = Watch(args.print_after)
+    watch = Watch(args.print_after, to=sys.stdout if args.format == "text" else sys.stderr)
     graph = spiking(args, guess=True)
     watch.restart()
     program = stages.compile(
@@ -61,11 +63,11 @@ def _text(program: Program) -> str:
 class Watch:
     """Sees every pass: times it, and prints the program after the one that was asked for."""
 
-    def __init__(self, print_after: str | None) -> None:
+    def __init__(self, print_after: str | None, *, to: TextIO) -> None:
         self.names = [step.__name__ for step in PASSES]
         if print_after and print_after not in self.names:
             raise OptionError(f"there is no pass '{print_after}'; the passes are {', '.join(self.names)}")
-        self.print_after = print_after
+        self.print_after, self.to = print_after, to
         self.seconds = dict.fromkeys(self.names, 0.0)
         self.restart()
 
@@ -78,7 +80,7 @@ class Watch:
         now = time.perf_counter()
         self.seconds[name] += now - self.last
         if name == self.print_after:
-            print(f"{program_text(program)}\n")
+            print(f"{program_text(program)}\n", file=self.to)
         self.restart()
 
     def table(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +12,21 @@ import numpy as np
 
 from neurodeploy import stages
 from neurodeploy.backends.base import backend as backend_named
+from neurodeploy.bundle import ensure_replaceable
 from neurodeploy.cli import DONE, INTERRUPTED, ladders
-from neurodeploy.cli.console import note, progress, show_findings
+from neurodeploy.cli.console import note, printable, progress, show_findings
 from neurodeploy.cli.nir import told
+from neurodeploy.cli.outputs import Named, ensure_folder, ensure_outputs
 from neurodeploy.data import Samples, open_samples, read_calibration, read_training
 from neurodeploy.errors import DataError, OptionError
-from neurodeploy.files import ensure_folder_writable, ensure_writable, write_beside
+from neurodeploy.files import is_stdout, is_stream, write_beside
 from neurodeploy.frontends.dispatch import is_nir
 from neurodeploy.ir.plausible import implausible
 from neurodeploy.program import Program
-from neurodeploy.reporting import Report, read_report
+from neurodeploy.reporting import REPORT_FILES, Report, read_report
 from neurodeploy.reporting.text import layer_table, percent
 from neurodeploy.runs import Interrupted
+from neurodeploy.scaleout.shards import in_folder
 
 if TYPE_CHECKING:
     from neurodeploy.backends.learn import LearningCurve
@@ -33,7 +38,7 @@ _CONVERSION = ("calibration", "neuron", "output")
 
 def convert(args: argparse.Namespace) -> int:
     """``neurodeploy convert``: a trained model becomes a spiking network in one file."""
-    ensure_writable(args.out)
+    ensure_outputs({"-o": args.out}, {"MODEL": args.model, "--calibration": args.calibration})
     if Path(args.out).suffix != ".nd":
         raise OptionError(f"'{args.out}': a spiking network is written as .nd; name it so")
     given = told(args)
@@ -61,10 +66,12 @@ def _adopted(graph: Graph, args: argparse.Namespace) -> Graph:
 
 def run(args: argparse.Namespace) -> int:
     """``neurodeploy run``: samples through a backend; figures to stdout and into files."""
-    for out in filter(None, (args.json, args.outputs)):
-        ensure_writable(out)
-    if args.resume and not args.json:
-        raise OptionError("--resume goes on from the file beside --json; give both")
+    partial = partial_beside(args.json)
+    outputs = {"--json": args.json, "--outputs": args.outputs, "the partial recording of --json": partial}
+    ensure_outputs(outputs, _read_by(args))
+    stages.target(args.target)  # an unknown name is an error, also where the backend needs no chip
+    if args.resume:
+        _find_what_to_resume(args, partial)
     graph = stages.with_nef(_runnable(args), args.nef)
     with open_samples(args.data, limit=args.limit) as data:
         _checked(args, graph, data)
@@ -94,7 +101,7 @@ def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
                 input_coding=args.input_coding,
                 divide_by=args.divide_by,
                 progress=advance,
-                partial=partial_beside(args.json) if args.json else None,
+                partial=partial_beside(args.json),
                 resume=args.resume,
                 workers=args.workers,
                 dask=args.dask,
@@ -103,8 +110,10 @@ def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
         return _leave_partial(args, model, data, stop)
     report = ladders.with_ladder(args, _run_report(model, recording, data), model, data)
     _write_run(args, report, recording)
-    print(report)
-    _print_predictions(recording, data)
+    # Who has the figures as JSON on standard output wants nothing else there.
+    with contextlib.redirect_stdout(sys.stderr if args.json and is_stdout(args.json) else sys.stdout):
+        print(report)
+        _print_predictions(recording, data)
     return DONE
 
 
@@ -120,7 +129,9 @@ def _say_if_short(args: argparse.Namespace, graph: Graph) -> None:
 
 def learn(args: argparse.Namespace) -> int:
     """``neurodeploy learn``: the emulator's learning path adapts the network to labelled samples."""
-    ensure_writable(args.out)
+    ensure_outputs({"-o": args.out}, _read_by(args))
+    if Path(args.out).suffix != ".nd":
+        raise OptionError(f"'{args.out}': a spiking network is written as .nd; name it so")
     graph = _load_spiking(args)
     data = _checked(args, graph, read_training(args.data, limit=args.limit))
     told = {k: v for k in ("rate", "passes", "divide_by") if (v := getattr(args, k)) is not None}
@@ -150,7 +161,7 @@ def learn(args: argparse.Namespace) -> int:
 
 def deploy(args: argparse.Namespace) -> int:
     """``neurodeploy deploy``: the bundle for the board's host, and the board itself if it is there."""
-    ensure_folder_writable(args.out)
+    ensure_replaceable(ensure_folder(args.out, (), {}))
     graph = _load_spiking(args)
     program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
     stages.laid_out(program.raise_for_errors())
@@ -165,12 +176,12 @@ def deploy(args: argparse.Namespace) -> int:
 def report(args: argparse.Namespace) -> int:
     """``neurodeploy report``: the figures of a run, printed and drawn."""
     if args.out:
-        ensure_folder_writable(args.out)
-    found = read_report(Path(args.run_json))
-    print(found)
-    if args.out:
-        for path in found.save(Path(args.out)):
+        ensure_folder(args.out, REPORT_FILES, {"RUN.json": args.run_json})
+    found = read_report(args.run_json)
+    if args.out:  # first, as whoever reads what is printed may go away
+        for path in found.save(args.out):
             note(f"wrote {path}")
+    print(printable(str(found)))
     return DONE
 
 
@@ -192,9 +203,23 @@ def convert_with(graph: Graph, args: argparse.Namespace) -> Graph:
     return stages.convert(graph, calibration=x, **{k: v for k, v in told.items() if v is not None})
 
 
-def partial_beside(path: str) -> Path:
-    """Name of the partial recording of a run that writes this JSON file."""
-    return Path(f"{path}.partial.npz")
+def partial_beside(path: str | None) -> Path | None:
+    """Name of the partial recording of a run that writes this JSON file; a stream has nothing beside it."""
+    return None if path is None or is_stream(path) else Path(f"{path}.partial.npz")
+
+
+def _read_by(args: argparse.Namespace) -> Named:
+    """Collect the files that a command reads, by the names of its arguments."""
+    read = {"FILE": args.file, "--data": args.data, "--calibration": getattr(args, "calibration", None)}
+    return read | ({"--target": args.target} if args.target.endswith(".toml") else {})
+
+
+def _find_what_to_resume(args: argparse.Namespace, partial: Path | None) -> None:
+    """Say so where a run that is to go on has left nothing."""
+    if partial is None:
+        raise OptionError("--resume goes on from the file beside --json; give both, and --json as a file")
+    if not (partial.exists() or in_folder(partial) or Path(f"{args.json}.partial").is_dir()):
+        note(f"there is nothing to resume beside '{args.json}'; the run begins with its first sample")
 
 
 def _runnable(args: argparse.Namespace) -> Graph:

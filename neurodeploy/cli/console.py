@@ -13,9 +13,14 @@ EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal to draw a bar on."""
 
 
+def printable(text: str) -> str:
+    """Escape whatever a terminal would obey; text may come from files that somebody else wrote."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 def note(message: str) -> None:
     """Print one line about a choice that was made for the user."""
-    print(f"neurodeploy: {message}", file=sys.stderr)
+    print(printable(f"neurodeploy: {message}"), file=sys.stderr)
 
 
 def show_findings(diagnostics: Sequence[Diagnostic]) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy import stages
 from neurodeploy.cli import DONE, FINDINGS
 from neurodeploy.cli.console import note, progress, show_findings
+from neurodeploy.cli.outputs import ensure_folder
 from neurodeploy.demo_data import digits
 from neurodeploy.errors import LoadError
-from neurodeploy.files import ensure_folder_writable, write_beside
+from neurodeploy.files import write_beside
 from neurodeploy.reporting.picture import draw
 from neurodeploy.reporting.text import percent, table
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from neurodeploy.program import Program
 
 MODEL = "digits_cnn"
+FILES = ("demo.png", "demo.json", "run.json", f"{MODEL}.nd")
 SPREAD = 1.0
 """Points of accuracy that the runs may lie apart."""
 Figures = Mapping[str, Any]
@@ -29,7 +31,7 @@ Figures = Mapping[str, Any]
 
 def demo(args: argparse.Namespace) -> int:
     """Convert, check and run the digits model; exit 1 if the backends disagree."""
-    folder = ensure_folder_writable(args.output_dir)
+    folder = ensure_folder(args.output_dir, FILES, {"the embedded model": model_path(MODEL)})
     data = digits()
     x, y = data.x_test[: args.limit], data.y_test[: args.limit]
     graph = stages.load(model_path(MODEL))
@@ -55,7 +57,7 @@ def demo(args: argparse.Namespace) -> int:
     draw(figures, folder / "demo.png")
     print(f"\n{summary_table(figures)}\n")
     print(f"accuracies lie {spread:.2f} points apart (right is at most {SPREAD})")
-    for name in ("demo.png", "demo.json", "run.json", f"{MODEL}.nd"):
+    for name in FILES:
         note(f"wrote {folder / name}")
     return DONE if spread <= SPREAD else FINDINGS
 

@@ -13,7 +13,7 @@ from neurodeploy.cli import DONE, FINDINGS, INTERRUPTED
 from neurodeploy.cli.console import note, progress
 from neurodeploy.data import Samples
 from neurodeploy.errors import OptionError
-from neurodeploy.files import write_beside
+from neurodeploy.files import is_stream, write_beside
 from neurodeploy.ir.graph import Graph
 from neurodeploy.reporting.text import percent, table
 from neurodeploy.runs import Interrupted
@@ -38,7 +38,8 @@ def sweep(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
     try:
         with progress(f"{graph.name}, {len(sweeps.combinations(over))} combinations") as advance:
             trials = sweeps.sweep(
-                graph, data.x, over, progress=advance, partial=f"{args.json}.partial" if args.json else None,
+                graph, data.x, over, progress=advance,
+                partial=f"{args.json}.partial" if args.json and not is_stream(args.json) else None,
                 resume=args.resume, workers=args.workers, dask=args.dask,
                 **{name: value for name, value in told.items() if name not in over},
             )  # fmt: skip
