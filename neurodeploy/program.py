@@ -251,7 +251,8 @@ class Program:
         """
         if self.errors:
             raise CompileError(
-                f"'{self.graph.name}' does not fit {self.target.id}: {len(self.errors)} errors\n"
+                f"'{self.graph.name}' does not fit {self.target.id}: {len(self.errors)} error"
+                + ("\n" if len(self.errors) == 1 else "s\n")
                 + render_all(self.errors)
             )
         return self

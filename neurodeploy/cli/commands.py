@@ -210,7 +210,8 @@ def partial_beside(path: str | None) -> Path | None:
 
 def _read_by(args: argparse.Namespace) -> Named:
     """Collect the files that a command reads, by the names of its arguments."""
-    read = {"FILE": args.file, "--data": args.data, "--calibration": getattr(args, "calibration", None)}
+    read = {"FILE": args.file, "--data": args.data}
+    read |= {f"--{name}": getattr(args, name, None) for name in ("calibration", "source")}
     return read | ({"--target": args.target} if args.target.endswith(".toml") else {})
 
 

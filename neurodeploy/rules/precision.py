@@ -44,7 +44,8 @@ WEAK_PROJECTION = Rule(
     "them {factor:g} "
     "times too strong, here they keep their size",
     why="nengo-loihi limits the exponent of a weak projection without taking that back from its scale.",
-    remedy="Nothing to do; --match nengo-loihi reproduces its numbers.",
+    remedy="Nothing to do. neurodeploy check --match nengo-loihi lays out its numbers instead, and "
+    "nd.compile(graph, match='nengo-loihi') runs them.",
     example="two layers into one, with largest weights 1 and 1/300",
 )  # fmt: skip
 THRESHOLD_RANGE = Rule(
