@@ -19,7 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurodeploy.accuracy import ladder
+    from neurodeploy.accuracy import autotune, ladder
     from neurodeploy.backends.base import BACKENDS
     from neurodeploy.backends.loihi_simulator import LoihiSimulator
     from neurodeploy.bundle import Bundle
@@ -65,6 +65,7 @@ __all__ = [
     "Severity",
     "Target",
     "__version__",
+    "autotune",
     "check",
     "compile",
     "convert",
@@ -97,6 +98,7 @@ _TYPES = {
     "Report": "reporting",
     "Severity": "diagnostics",
     "Target": "targets",
+    "autotune": "accuracy",
     "ladder": "accuracy",
     "open_samples": "data",
     "sweep": "sweeps",

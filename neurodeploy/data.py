@@ -77,6 +77,22 @@ def read_calibration(path: str | os.PathLike[str]) -> Array:
     return x
 
 
+def read_labelled_calibration(path: str | os.PathLike[str]) -> Samples:
+    """Read the samples of a conversion with labels: ``x_train`` and ``y_train``, or ``x`` and ``y``.
+
+    Raises
+    ------
+    DataError
+        As `read_calibration`; also if there are no labels.
+    """
+    x = read_calibration(path)
+    with open_arrays(path) as arrays:
+        name = "y_train" if "x_train" in arrays else "y"
+        if name not in arrays:
+            raise DataError(f"'{path}' has no {name}; a search measures accuracy and takes labels")
+        return Samples(x, as_labels(_whole(arrays[name]), len(x), f"'{path}' {name}"), Path(path).name)
+
+
 def draw(x: Array, *, count: int, seed: int) -> Array:
     """Draw samples without replacement, in their own order; all of them where there are fewer."""
     if count >= len(x):

@@ -151,7 +151,7 @@ def compile(
     target: str | Target = DEFAULT_TARGET,
     *,
     input_coding: str = "rate",
-    weight_bits: int = 8,
+    weight_bits: int | None = None,
     steps: int | None = None,
     after: Callable[[str, Program], object] | None = None,
     **options: Any,
@@ -164,8 +164,8 @@ def compile(
         In spiking form.
     target : str or Target
     input_coding : {"rate", "poisson", "bias"}
-    weight_bits : int
-        Most bits of a weight, the sign included.
+    weight_bits : int, optional
+        Most bits of a weight, the sign included; by default what a search left with the graph, else 8.
     steps : int, optional
         Length of the runs that membranes have to hold; the conversion's by default.
     after : callable of (str, Program), optional

@@ -1,5 +1,6 @@
-"""Accuracy from the source model to the chip: where it is lost, and why."""
+"""Accuracy from the source model to the chip: where it is lost and why, and the cheapest way to keep it."""
 
 from neurodeploy.accuracy.climbing import ladder
+from neurodeploy.accuracy.search import autotune
 
-__all__ = ["ladder"]
+__all__ = ["autotune", "ladder"]

@@ -13,7 +13,7 @@ import numpy as np
 from neurodeploy import stages
 from neurodeploy.backends.base import backend as backend_named
 from neurodeploy.bundle import ensure_replaceable
-from neurodeploy.cli import DONE, INTERRUPTED, ladders
+from neurodeploy.cli import DONE, FINDINGS, INTERRUPTED, ladders
 from neurodeploy.cli.console import note, printable, progress, show_findings
 from neurodeploy.cli.nir import told
 from neurodeploy.cli.outputs import Named, ensure_folder, ensure_outputs
@@ -45,16 +45,28 @@ def convert(args: argparse.Namespace) -> int:
     graph = stages.load(args.model, **given)
     if graph.is_spiking and not is_nir(args.model):
         raise OptionError(f"'{args.model}' is a spiking network already; name the trained model")
-    spiking = _adopted(graph, args) if graph.is_spiking else convert_with(graph, args)
+    spiking, kept = (_adopted(graph, args), True) if graph.is_spiking else _converted(graph, args)
     stages.save(spiking, args.out)
     print(layer_table(stages.report(spiking).figures["layers"]))
     print(f"\n{args.out}: {spiking.name}, {len(spiking.neurons)} populations, digest {spiking.digest()[:16]}")
-    return DONE
+    return DONE if kept else FINDINGS
+
+
+def _converted(graph: Graph, args: argparse.Namespace) -> tuple[Graph, bool]:
+    """Convert as told, or as a search finds best; and say whether that keeps the accuracy."""
+    if args.max_drop is not None:
+        from neurodeploy.cli.searching import search
+
+        return search(graph, args)
+    if idle := [f"--{name.replace('_', '-')}" for name in ("max_steps", "target") if getattr(args, name)]:
+        raise OptionError(f"{', '.join(idle)} belongs to a search; say how much it may lose with --max-drop")
+    return convert_with(graph, args), True
 
 
 def _adopted(graph: Graph, args: argparse.Namespace) -> Graph:
     """Take a spiking network of another tool, and say how it was read."""
-    if idle := [name for name in (*_CONVERSION, "percentile", "rate", "divide_by") if getattr(args, name)]:
+    names = (*_CONVERSION, "percentile", "rate", "divide_by", "max_drop")
+    if idle := [name for name in names if getattr(args, name)]:
         option = idle[0].replace("_", "-")
         raise OptionError(f"'{args.model}' is spiking already; --{option} is for trained models")
     how = [f"steps of {graph.dt:g} s"]

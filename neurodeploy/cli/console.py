@@ -30,28 +30,30 @@ def show_findings(diagnostics: Sequence[Diagnostic]) -> None:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str, unit: str = "samples") -> Iterator[Callable[[int, int], None]]:
     """Give a function of (done, total) that draws a bar, or prints a line now and then.
 
     Parameters
     ----------
     what : str
         Stands before the bar.
+    unit : str
+        What is counted.
     """
     if sys.stderr.isatty():
-        with _bar(what) as advance:
+        with _bar(what, unit) as advance:
             yield advance
     else:
-        yield _lines(what)
+        yield _lines(what, unit)
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("samples"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
         TimeElapsedColumn(), TextColumn("{task.fields[pace]}"),
     )  # fmt: skip
     pace = _Pace()
@@ -60,7 +62,7 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total, pace=pace(done, total))
 
 
-def _lines(what: str) -> Callable[[int, int], None]:
+def _lines(what: str, unit: str) -> Callable[[int, int], None]:
     pace = _Pace()
     last: float | None = None
 
@@ -71,7 +73,7 @@ def _lines(what: str) -> Callable[[int, int], None]:
         if now - last < EVERY or done >= total:
             return
         last = now
-        print(f"neurodeploy: {what}: {done} of {total} samples{told and ', '}{told}", file=sys.stderr)
+        print(f"neurodeploy: {what}: {done} of {total} {unit}{told and ', '}{told}", file=sys.stderr)
 
     return advance
 

@@ -70,6 +70,10 @@ def _convert(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--rate", type=real(above=0.0, most=1.0), metavar="R",
                    help="peak rate, in spikes per step")  # fmt: skip
     p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="draws the calibration samples")
+    p.add_argument("--max-drop", type=real(above=0.0), metavar="POINTS",
+                   help="search the cheapest conversion that loses no more; takes labels")  # fmt: skip
+    p.add_argument("--max-steps", type=whole(4), metavar="T", help="longest run of that search (64)")
+    p.add_argument("--target", metavar="NAME", help="chip whose limits and emulator it uses (loihi1)")
     _reading(p)
 
 
@@ -134,7 +138,7 @@ def _check(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--waivers", metavar="FILE.toml", help="findings that are accepted until a date, each with its reason"
     )
     p.add_argument(
-        "--weight-bits", type=whole(1), default=8, metavar="N", help="most bits of a weight, 1 to 8"
+        "--weight-bits", type=whole(1), metavar="N", help="most bits of a weight, 1 to 8"
     )
     p.add_argument("--min-weight-bits", type=whole(1), metavar="N",
                    help="where it does not fit, take bits from large layers, down to this many")  # fmt: skip

@@ -40,7 +40,7 @@ def compile(
     target: Target | str = "loihi1",
     *,
     input_coding: str = "rate",
-    weight_bits: int = 8,
+    weight_bits: int | None = None,
     layer_bits: Mapping[str, int] | None = None,
     min_weight_bits: int | None = None,
     steps: int | None = None,
@@ -58,8 +58,8 @@ def compile(
     target : Target or str
     input_coding : {"rate", "poisson", "bias"}
         How samples enter; with ``bias`` the encoder lies on the chip.
-    weight_bits : int
-        Most bits of a weight, the sign included, 1 to 8.
+    weight_bits : int, optional
+        Most bits of a weight, the sign included, 1 to 8; by default what a search left with the graph, or 8.
     layer_bits : mapping of str to int, optional
         The same for single layers, by the user's names.
     min_weight_bits : int, optional
@@ -86,6 +86,8 @@ def compile(
         If the graph is not in spiking form or an option makes no sense.
     """
     _check_options(graph, input_coding, match, pop_axons)
+    if weight_bits is None:
+        weight_bits = int(graph.meta.get("weight_bits", MOST_WEIGHT_BITS))
     _check_bits(graph, weight_bits, layer_bits or {}, min_weight_bits)
     found = find_target(target) if isinstance(target, str) else target
     options: dict[str, float | int | str] = {"input_coding": input_coding, "weight_bits": weight_bits}
