@@ -81,7 +81,7 @@ def test_a_target_without_an_emulator_is_measured_in_floats(data):
 
 def test_what_does_not_fit_is_not_chosen(data):
     mlp = nd.load(model_path("digits_mlp"))
-    small = nd.target("loihi1").with_limits(core__compartments=2, core__in_axons=3)
+    small = nd.target("loihi1").with_limits(core__compartments=0)
     fixed = {"rate": 0.5, "percentile": 99.9, "steps": 16, "weight_bits": 8}
     found = autotune(mlp, data.x_train[:60], data.y_train[:60], target=small, **fixed)
     assert not found.kept
