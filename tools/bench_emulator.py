@@ -1,147 +1,54 @@
 """Time our emulator against nengo-loihi's and against float simulators, side by side in one run.
 
-    python tools/bench_emulator.py                       all networks, results to tools/results/
-    python tools/bench_emulator.py --only dense --repeat 9
+    python tools/bench_emulator.py                          everything, results to tools/results/
+    python tools/bench_emulator.py --scale 0.1 --repeat 2 --output /tmp/b.json
+    python tools/bench_emulator.py --only dense --parts networks limits
 
 Every repetition times both emulators one after the other on the same blocks and the same input spikes, and
 compares their spikes; what counts is the ratio within a repetition, because other work on the machine comes
 and goes. Ours runs a batch on all cores, and one sample alone on one core; nengo-loihi's and Nengo's know no
-batches.
+batches. Parts:
+
+networks  both emulators
+rivals    float simulators: Nengo, nengo-dl, and, where installed, PyTorch and snnTorch, all batched that can be
+build     from a program, or a Nengo network, to the first step; memory
+compile   our machine code, compiled and from the last time, in processes of their own
+run       ``neurodeploy run`` on all MNIST test images at 100 steps, start-up included
+limits    bytes and additions of the same events, counted by hand, against what the machine can do
+curves    cost against size, activity and batch, also drawn to tools/results/bench_emulator.png
+
+PyTorch and snnTorch are no dependencies: `pip install torch snntorch` adds them, `.[dl]` nengo-dl. MNIST is
+found in ``NEURODEPLOY_DATA``. The whole takes about ten minutes on two quiet cores.
 """
 
 import argparse
 import json
 import os
 import platform
-import resource
+import re
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from importlib.metadata import version
-from importlib.util import find_spec
-from itertools import pairwise
+import warnings
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import neurodeploy as nd
-from neurodeploy.backends import run_on_host
-from neurodeploy.backends.adapter import nengo_loihi_module, nengo_module
-from neurodeploy.backends.board import image_of, model_of
-from neurodeploy.backends.chip import Chip
-from neurodeploy.backends.feed import encoder_rates
-from neurodeploy.backends.loihi_model import translate
-from neurodeploy.ir import ops
-from neurodeploy.ir.graph import Graph, Node
-from neurodeploy.kernels import compiled
-from neurodeploy.kernels.build import cores
-from neurodeploy.kernels.circuit import circuit_of
-from neurodeploy.kernels.layout import lay_out
-from neurodeploy.numerics.coding import rate_spikes
+import bench_limits  # noqa: E402
+from bench_networks import CASES, STEPS, data_file  # noqa: E402
+from bench_rivals import RIVALS, rivals_of  # noqa: E402
 
-RESULTS = Path(__file__).resolve().parent / "results" / "bench_emulator.json"
-STEPS = 100
+from neurodeploy.kernels import compiled  # noqa: E402
+from neurodeploy.kernels.build import cores  # noqa: E402
 
-
-# --- networks -----------------------------------------------------------------------------------------------
-
-
-def sequential(shape, layers, *, name, seed=0):
-    """Make a rate network with random weights, scaled as He et al. (2015) do."""
-    rng = np.random.default_rng(seed)
-    nodes, here = [Node("input", ops.Input(shape))], shape
-    for i, layer in enumerate(layers):
-        if layer[0] == "conv":
-            _, channels, size, stride = layer
-            weight = rng.normal(size=(channels, here[0], size, size)) * np.sqrt(2 / (here[0] * size * size))
-            op = ops.Conv2d(weight, np.zeros(channels), stride=(stride, stride))
-        else:
-            if len(here) > 1:
-                nodes.append(Node(f"flat{i}", ops.Flatten()))
-                here = (int(np.prod(here)),)
-            op = ops.Affine(rng.normal(size=(layer[1], here[0])) * np.sqrt(2 / here[0]), np.zeros(layer[1]))
-        nodes.append(Node(f"layer{i}", op))
-        here = op.out_shape(here)
-        if i < len(layers) - 1:
-            nodes.append(Node(f"layer{i}.relu", ops.ReLU(), origin=f"layer{i}"))
-    nodes.append(Node("output", ops.Output(here)))
-    return Graph(tuple(nodes), tuple(pairwise(n.name for n in nodes)), name=name)
-
-
-def digits(count, rng):
-    """Return 28x28 digits: MNIST's where `NEURODEPLOY_DATA` has them, otherwise scikit-learn's, enlarged."""
-    root = Path(__file__).resolve().parent.parent
-    for folder in filter(None, (os.environ.get("NEURODEPLOY_DATA"), str(root.parent / "shared" / "data"))):
-        file = Path(folder) / "mnist.npz"
-        if file.is_file():
-            x = np.load(file)["x_test"] / 255
-            return x[rng.integers(0, len(x), count)][:, None], "MNIST test images"
-    from sklearn.datasets import load_digits
-
-    x = np.kron(load_digits().images / 16, np.ones((1, 3, 3)))
-    return np.pad(x, ((0, 0), (2, 2), (2, 2)))[rng.integers(0, len(x), count)][:, None], "scikit-learn digits"
-
-
-def smooth(count, rng):
-    """Return 3x32x32 images of smooth noise, 0 to 1."""
-    coarse = rng.random((count, 3, 8, 8))
-    x = np.kron(coarse, np.ones((1, 1, 4, 4)))
-    return (x + np.roll(x, 2, axis=2) + np.roll(x, 2, axis=3)) / 3, "smooth noise"
-
-
-DENSE = [("dense", 256), ("dense", 128), ("dense", 10)]
-CONV = [("conv", 16, 3, 2), ("conv", 32, 3, 2), ("conv", 64, 3, 1), ("dense", 10)]
-DEEP = [("conv", 16, 3, 2), ("conv", 32, 3, 2), ("conv", 64, 3, 1), ("conv", 64, 3, 2), ("dense", 10)]
-FEEDFORWARD = {
-    "dense 784-256-128-10": ((1, 28, 28), DENSE, digits),
-    "conv 28x28x1": ((1, 28, 28), CONV, digits),
-    "deep conv 32x32x3": ((3, 32, 32), DEEP, smooth),
-}
-
-
-def recurrent(n=4096, density=0.02, seed=0):
-    """Make neurons that drive each other at random, as a discretised model of nengo-loihi."""
-    nengo, loihi = nengo_module(), nengo_loihi_module()
-    from scipy.sparse import random as random_sparse
-
-    rng = np.random.default_rng(seed)
-    weights = random_sparse(n, n, density, random_state=rng, data_rvs=lambda k: rng.normal(size=k) * 4e-3)
-    with nengo.Network(seed=seed) as net:
-        kind = loihi.LoihiLIF(initial_state=at_zero(nengo))
-        pool = nengo.Ensemble(n, 1, neuron_type=kind, gain=np.ones(n), bias=rng.uniform(0.9, 2.0, n))
-        transform = nengo.Sparse((n, n), init=weights.tocoo())
-        nengo.Connection(pool.neurons, pool.neurons, transform=transform, synapse=0.01)
-    model = loihi.builder.Model(dt=1e-3)
-    model.build(net)
-    return model, []
-
-
-def pes(n=900, dimensions=3, seed=0):
-    """Make a learned connection, as a discretised model of nengo-loihi with a constant error."""
-    nengo, loihi = nengo_module(), nengo_loihi_module()
-    with nengo.Network(seed=seed) as net:
-        kind = loihi.LoihiLIF(initial_state=at_zero(nengo))
-        pre = nengo.Ensemble(n, dimensions, neuron_type=kind)
-        post, error = (nengo.Node(lambda t, x: x, size_in=dimensions) for _ in range(2))
-        learned = nengo.Connection(
-            pre, post, function=lambda x: np.zeros(dimensions), learning_rule_type=nengo.PES(1e-4)
-        )
-        nengo.Connection(post, error)
-        nengo.Connection(error, learned.learning_rule)
-    model = loihi.builder.Model(dt=1e-3)
-    model.build(net)
-    (synapse,) = [s for block in model.blocks for s in block.synapses if s.learning]
-    return model, [(synapse, 1, np.linspace(-0.5, 0.5, dimensions))]
-
-
-def at_zero(nengo):
-    """Let neurons start at rest, as on the chip."""
-    return {"voltage": nengo.dists.Choice([0]), "refractory_time": nengo.dists.Choice([0])}
-
-
-MODELS = {"recurrent 4096 at 2 %": recurrent, "PES 900 x 3": pes}
-
-
-# --- timing -------------------------------------------------------------------------------------------------
+RESULTS = ROOT / "tools" / "results" / "bench_emulator.json"
+PARTS = ("networks", "rivals", "build", "compile", "run", "limits", "curves")
+FLOATS = (int, float)
 
 
 def seconds_of(run, *arguments, **options):
@@ -156,166 +63,253 @@ def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def feedforward(shape, layers, images, options):
-    """Time one compiled network on both emulators."""
-    rng = np.random.default_rng(1)
-    graph = sequential(shape, layers, name="bench")
-    calibration, _ = images(128, rng)
-    spiking = nd.convert(graph, calibration=calibration, steps=STEPS)
-    program = nd.compile(spiking).raise_for_errors()
-    ours_build, layout = seconds_of(lambda: lay_out(circuit_of(program)))
-    image = image_of(program)
-    theirs_build, model = seconds_of(model_of, image)
-    x, source = images(options.batch, rng)
-    rates = np.clip(encoder_rates(program, spiking.prepare(x)), 0, 1)
-    train = rate_spikes(rates[: options.repeat], steps=STEPS).swapaxes(0, 1)
-    compiled.make_ready(layout)
-    inside = int(layout.outside)
+# --- the parts of a network ---------------------------------------------------------------------------------
+
+
+def ours(case, size):
+    """Run a batch; return seconds and figures."""
+    batch = compiled.at_rest(case.layout, size)
+    return seconds_of(compiled.advance, case.layout, batch, steps=STEPS, **case.given(slice(0, size)))
+
+
+def networks(case, options):
+    """Time both emulators, in turns."""
     rounds = []
     for k in range(options.repeat):
-        run_on_host.load_train(model, train[k])
-        with run_on_host.open_emulator(model) as emulator:
+        with case.theirs(k) as emulator:
             theirs, _ = seconds_of(emulator.run_steps, STEPS)
-            their_spikes = emulator.compartment.spike_count.sum()
-        batch = compiled.at_rest(layout, options.batch)
-        ours, figures = seconds_of(compiled.advance, layout, batch, steps=STEPS, rates=rates)
-        one = compiled.at_rest(layout, 1)
-        alone, _ = seconds_of(compiled.advance, layout, one, steps=STEPS, rates=rates[k : k + 1])
-        assert figures.spikes[k, 1 if inside else 0 :].sum() == their_spikes, "the emulators differ"
-        rounds.append((theirs, ours / options.batch, alone))
-    return summary(rounds, figures, layout, builds=(theirs_build, ours_build)) | {
-        "input": source,
-        "others": others(spiking, x, rates, options),
-    }
-
-
-def of_model(make, options):
-    """Time one model of nengo-loihi on both emulators."""
-    loihi = nengo_loihi_module()
-    model, errors = make()
-    (_, (theirs_model, their_errors)) = seconds_of(make)
-    ours_build, layout = seconds_of(lambda: lay_out(translate(model).circuit))
-    compiled.make_ready(layout)
-    rounds = []
-    size = max(1, options.batch // 32)
-    error = np.zeros((size, int(layout.learning[:, 2].sum()) // 2), np.int32)
-    for k in range(options.repeat):
-        emulator = loihi.emulator.EmulatorInterface(theirs_model, seed=k)
-        emulator.host2chip([], their_errors)
-        theirs, _ = seconds_of(emulator.run_steps, STEPS)
-        if their_errors:  # learning goes on where it was left, in both
-            theirs_model, their_errors = make()
-        batch = compiled.at_rest(layout, size, seeds=[k] * size)
-        if errors:
-            chip = Chip(model, seed=k)
-            chip.host2chip([], errors)
-            error[:] = chip.errors
-        ours, figures = seconds_of(compiled.advance, layout, batch, steps=STEPS, errors=error)
-        one = compiled.at_rest(layout, 1, seeds=[k])
-        alone, _ = seconds_of(compiled.advance, layout, one, steps=STEPS, errors=error[:1])
-        assert figures.spikes[0].sum() == emulator.compartment.spike_count.sum(), "the emulators differ"
-        rounds.append((theirs, ours / size, alone))
-    return summary(rounds, figures, layout, builds=(None, ours_build)) | {"others": {}}
-
-
-def summary(rounds, figures, layout, *, builds):
-    """Bring the times of all rounds into figures."""
-    theirs, ours, alone = (list(column) for column in zip(*rounds, strict=True))
+            their_spikes = int(emulator.compartment.spike_count.sum())
+        batched, figures = ours(case, case.batch)
+        one = compiled.at_rest(case.layout, 1, seeds=[k])
+        alone, lonely = seconds_of(
+            compiled.advance, case.layout, one, steps=STEPS, **case.given(slice(k, k + 1))
+        )
+        inside = 1 if case.layout.outside else 0
+        assert lonely.spikes[0, inside:].sum() == their_spikes, "the emulators differ"
+        rounds.append((theirs, batched / case.batch, alone))
+    theirs, batched, alone = (list(column) for column in zip(*rounds, strict=True))
     synops = float(figures.synops.sum(axis=1).mean())
     return {
-        "neurons": int(layout.groups[:, 1].sum()),
+        "input": case.source,
+        "neurons": int(case.layout.groups[:, 1].sum()),
+        "batch": case.batch,
         "spikes_per_sample": float(figures.spikes.sum(axis=1).mean()),
         "synops_per_sample": synops,
         "samples_per_second": {
             "nengo-loihi": 1 / statistics.median(theirs),
-            "ours": 1 / statistics.median(ours),
+            "ours": 1 / statistics.median(batched),
         },
-        "synops_per_second": synops / statistics.median(ours),
-        "microseconds_per_step_at_batch_1": spread([a / STEPS * 1e6 for a in alone]),
-        "times_nengo_loihi": spread([a / b for a, b in zip(theirs, ours, strict=True)]),
+        "synops_per_second": synops / statistics.median(batched),
+        "microseconds_per_step_at_batch_1": {
+            "nengo-loihi": spread([t / STEPS * 1e6 for t in theirs]),
+            "ours": spread([a / STEPS * 1e6 for a in alone]),
+        },
+        "times_nengo_loihi": spread([a / b for a, b in zip(theirs, batched, strict=True)]),
         "times_nengo_loihi_at_batch_1": spread([a / b for a, b in zip(theirs, alone, strict=True)]),
-        "build_seconds": {"nengo-loihi": builds[0], "ours": builds[1]},
-        "weight_bytes": layout.nbytes,
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
-# --- float simulators ---------------------------------------------------------------------------------------
-
-
-def others(spiking, x, rates, options):
-    """Time float simulators of the same spiking network, in samples per second."""
+def rivals(case, options):
+    """Time float simulators, ours again beside each."""
     found = {}
-    counts = {"nengo": 2, "nengo-dl": 64}
-    for name in options.others:
-        if name in counts:
-            few = x[: counts[name]]
-            recording = nd.run(spiking, few, backend=name)
-            found[name] = len(few) / recording.seconds
-        elif name == "torch" and find_spec("torch"):
-            found[name] = torch_samples_per_second(spiking, rates[:1000])
-    return found
+    for name in options.rivals:
+        rate = rivals_of(case, [name])[name]
+        mine = case.batch / min(ours(case, case.batch)[0] for _ in range(3))
+        found[name] = {"samples_per_second": rate, "ours": mine}
+        if isinstance(rate, FLOATS):
+            found[name]["times"] = mine / rate
+    timed = [f for f in found.values() if "times" in f]
+    return {"each": found, "times_the_fastest": min((f["times"] for f in timed), default=None)}
 
 
-def torch_samples_per_second(spiking, rates):
-    """Time a plain batched simulation in float32: a weight product and a threshold per layer and step."""
-    import torch
+def build(case, options):
+    """Time what comes before the first step, and measure memory; in turns."""
+    taken, peak = {name: [] for name in case.build}, {}
+    for _ in range(max(2, min(options.repeat, 3))):
+        for name, make in case.build.items():
+            seconds, made = seconds_of(make)
+            taken[name].append(seconds)
+            if hasattr(made, "close"):
+                made.close()
+    before = reset_peak()
+    ours(case, case.batch)
+    peak["ours, the whole batch"] = peak_mib() - before
+    before = reset_peak()
+    with case.theirs(0) as emulator:
+        emulator.run_steps(1)
+    peak["nengo-loihi, one sample"] = peak_mib() - before
+    batch = compiled.at_rest(case.layout, 1)
+    return {
+        "seconds": {name: spread(values) for name, values in taken.items()},
+        "times_nengo_loihi": statistics.median(taken["nengo-loihi"]) / statistics.median(taken["ours"]),
+        "weight_bytes": case.layout.nbytes,
+        "state_bytes_per_sample": sum(a.nbytes for a in batch.arrays),
+        "peak_memory_mib": peak,
+    }
 
-    train = torch.from_numpy(rate_spikes(rates, steps=STEPS).astype(np.float32))
-    layers = []
-    for node in spiking.nodes:
-        if isinstance(node.op, ops.Affine | ops.Conv2d):
-            weight, bias = (torch.from_numpy(a.astype(np.float32)) for a in (node.op.weight, node.op.bias))
-            layers.append((node.op, weight, bias))
-    shape = spiking.shapes[spiking.input.name]
 
-    def run():
-        membranes = [0.0] * len(layers)
-        for spikes in train.reshape(STEPS, len(rates), *shape):
-            for i, (op, weight, bias) in enumerate(layers):
-                if isinstance(op, ops.Conv2d):
-                    drive = torch.nn.functional.conv2d(spikes, weight, bias, op.stride, op.padding)
-                else:
-                    drive = torch.nn.functional.linear(spikes.flatten(1), weight, bias)
-                v = membranes[i] + drive
-                spikes = (v > 1).float()
-                membranes[i] = v * (1 - spikes)
+def limits(case, options):
+    """Compare with the machine."""
+    return bench_limits.limit_of(case)
 
-    with torch.no_grad():
-        run()
-        return len(rates) / min(seconds_of(run)[0] for _ in range(2))
+
+def reset_peak():
+    """Forget the process's largest memory so far, where the system can; return what it is now, in MiB."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return float("nan")
+    return peak_mib()
+
+
+def peak_mib():
+    """Largest memory of this process, in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+
+# --- parts of their own -------------------------------------------------------------------------------------
+
+FIRST_CALL = """
+import time
+start = time.perf_counter()
+from neurodeploy.kernels import compiled
+from neurodeploy.kernels.circuit import Circuit, Group
+from neurodeploy.kernels.layout import lay_out
+layout = lay_out(Circuit((Group("inputs", 1, None),), ()))
+ready = time.perf_counter()
+compiled.make_ready(layout)
+print(ready - start, time.perf_counter() - ready)
+"""
+
+
+def compile_times(options):
+    """Make the kernel ready in new processes: compiled, then twice from the last time."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NEURODEPLOY_CACHE": folder, "PYTHONPATH": str(ROOT)}
+        found = []
+        for _ in range(3):
+            out = subprocess.run(
+                [sys.executable, "-c", FIRST_CALL], env=environment, check=True, capture_output=True, text=True
+            ).stdout
+            found.append([float(word) for word in out.split()])
+    return {
+        "cold_seconds": found[0][1],
+        "warm_seconds": min(f[1] for f in found[1:]),
+        "import_seconds": min(f[0] for f in found),
+    }
+
+
+def whole_run(options):
+    """Run all MNIST test images through the command line."""
+    data = data_file("mnist.npz")
+    if data is None:
+        return "no mnist.npz in NEURODEPLOY_DATA"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("NEURODEPLOY_CACHE", None)
+    with tempfile.TemporaryDirectory() as folder:
+        converted = str(Path(folder) / "mnist.nd")
+
+        def command(*words):
+            line = [sys.executable, "-m", "neurodeploy", *map(str, words)]
+            return subprocess.run(line, env=environment, check=True, capture_output=True, text=True, cwd=ROOT)
+
+        command(
+            "convert", ROOT / "models" / "mnist_cnn.keras", "-o", converted, "--calibration", data,
+            "--divide-by", "255", "--steps", STEPS,
+        )  # fmt: skip
+        runs = [seconds_of(command, "run", converted, "--data", data, "--steps", STEPS) for _ in range(3)]
+    said = runs[0][1].stdout.splitlines()[0]
+    return {
+        "command": f"neurodeploy run mnist.nd --data mnist.npz --steps {STEPS}",
+        "prints": said,
+        "accuracy_percent": float(re.search(r"accuracy ([\d.]+) %", said)[1]),
+        "seconds_start_up_included": spread([seconds for seconds, _ in runs]),
+    }
+
+
+def curves(options):
+    """Time growing networks, and draw them."""
+    found = bench_limits.curves(options.scale)
+    picture = bench_limits.draw(found, options.output.with_suffix(".png"))
+    return {"picture": picture.name, **found}
+
+
+# --- all together -------------------------------------------------------------------------------------------
+
+
+def guarded(run, *arguments):
+    """Call a part; what it fails of becomes its result, so that the others are not lost."""
+    try:
+        return run(*arguments)
+    except Exception as trouble:
+        print(f"  {run.__name__} failed: {trouble}", file=sys.stderr, flush=True)
+        return {"failed": f"{type(trouble).__name__}: {trouble}"[:300]}
+
+
+def parse():
+    """Read the command line."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
+    parser.add_argument("--only", default="", help="networks whose name contains this")
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="of all batches")
+    parser.add_argument("--rivals", nargs="*", default=tuple(RIVALS), choices=tuple(RIVALS))
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    return parser.parse_args()
 
 
 def main():
     """Run the benchmark and write its figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", help="networks whose name contains this")
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=2000)
-    parser.add_argument("--others", nargs="*", default=["nengo", "torch"], help="of nengo, nengo-dl, torch")
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    results = {}
-    for name, network in FEEDFORWARD.items():
-        if not options.only or options.only in name:
-            results[name] = feedforward(*network, options)
-            show(name, results[name])
-    for name, make in MODELS.items():
-        if not options.only or options.only in name:
-            results[name] = of_model(make, options)
-            show(name, results[name])
+    options, started = parse(), time.perf_counter()
+    warnings.simplefilter("ignore")
+    load, busy = os.getloadavg()[0], ticks()
+    alone = {"compile": compile_times, "run": whole_run, "curves": curves}
+    results = {name: guarded(run, options) for name, run in alone.items() if name in options.parts}
+    cases = [guarded(make, name, options.scale) for name, make in CASES.items() if options.only in name]
+    cases = [case for case in cases if not isinstance(case, dict)]
+    found = {case.name: {} for case in cases}
+    for part in ("networks", "build", "limits", "rivals"):  # what starts threads of its own comes last
+        for case in cases if part in options.parts else ():
+            compiled.make_ready(case.layout)
+            found[case.name][part] = guarded(globals()[part], case, options)
+            show(case.name, part, found[case.name][part])
     entry = {
         "command": "python tools/bench_emulator.py",
-        "machine": f"{cpu_name()}, {cores()} cores, load {os.getloadavg()[0]:.1f}",
-        "versions": {n: version(n) for n in ("numpy", "numba", "nengo", "nengo-loihi")},
+        "machine": machine(load, busy),
+        "versions": versions(),
         "steps": STEPS,
-        "batch": options.batch,
-        "networks": results,
+        "networks": found,
+        **results,
+        "seconds": round(time.perf_counter() - started),
     }
     options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(json.dumps(entry, indent=2) + "\n")
+    options.output.write_text(json.dumps(rounded(entry), indent=2) + "\n")
+    print(f"{options.output}: {entry['seconds']} s")
+
+
+def machine(load, busy):
+    """Describe the machine, and how much of it other work took."""
+    mine, total = (after - before for after, before in zip(ticks(), busy, strict=True))
+    return {
+        "processor": cpu_name(),
+        "cores": cores(),
+        "load_at_start": load,
+        "load_at_end": os.getloadavg()[0],
+        "share_taken_by_others": max(0.0, total - mine) / max(total, 1e-9),
+    }
+
+
+def ticks():
+    """Seconds of processor time: of this process and its children, and of the whole machine."""
+    mine = sum(os.times()[:4])
+    try:
+        words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+        busy = sum(map(int, words[:3] + words[5:8])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        busy = mine
+    return mine, busy
 
 
 def cpu_name():
@@ -327,18 +321,45 @@ def cpu_name():
         return platform.machine()
 
 
-def show(name, result):
-    """Print the main figures of one network."""
-    rate, times, alone = (
-        result[k] for k in ("samples_per_second", "times_nengo_loihi", "times_nengo_loihi_at_batch_1")
-    )
-    figures = [
-        f"{name}: {rate['ours']:.0f} samples/s, {result['synops_per_second']:.2e} synops/s",
-        f"nengo-loihi {rate['nengo-loihi']:.2f} samples/s, {named(times)}",
-        f"batch 1 {named(alone)}, {result['microseconds_per_step_at_batch_1']['median']:.2f} us/step",
-        *(f"{k} {v:.0f} samples/s" for k, v in result["others"].items()),
-    ]
-    print("; ".join(figures), flush=True)
+def versions():
+    """List what took part."""
+    found = {"python": platform.python_version()}
+    names = ("numpy", "numba", "nengo", "nengo-loihi", "nengo-dl", "tensorflow", "torch", "snntorch")
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def rounded(value):
+    """Keep four digits of all measured numbers."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def show(name, part, result):
+    """Print the main figures of a part."""
+    if "failed" in result:
+        return
+    if part == "networks":
+        text = (
+            f"{result['samples_per_second']['ours']:.0f} samples/s, {named(result['times_nengo_loihi'])} "
+            f"nengo-loihi; batch 1 {result['microseconds_per_step_at_batch_1']['ours']['median']:.2f} us/step, "
+            f"{named(result['times_nengo_loihi_at_batch_1'])}"
+        )
+    elif part == "rivals":
+        each = (f"{n} {f.get('times', f['samples_per_second'])}" for n, f in result["each"].items())
+        text = f"times the fastest float simulator {result['times_the_fastest']}: {', '.join(each)}"
+    elif part == "build":
+        text = f"built {result['times_nengo_loihi']:.2f} times as fast as nengo-loihi"
+    else:
+        text = f"{result['part_of_the_limit']:.0%} of the machine's limit; time {result['share_of_time']}"
+    print(f"{name}: {text}", flush=True)
 
 
 def named(times):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.kernels.circuit import Wires, gather
+from neurodeploy.kernels.circuit import Wires, gather, stable_order
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -44,7 +44,8 @@ def sorted_rows(wires: Wires, source_order: Longs, target_order: Longs) -> tuple
     row = np.repeat(source_order, np.diff(wires.start))
     key = row * n_target + target_order[wires.index]
     if len(key) > 1 and not (np.diff(key) > 0).all():
-        order = np.argsort(key, kind="stable")
+        order = stable_order(target_order[wires.index], n_target)
+        order = order[stable_order(row[order], n_source)]
         key, weight = key[order], wires.weight[order]
         first = np.flatnonzero(np.concatenate([[True], np.diff(key) > 0]))
         weight = np.add.reduceat(weight, first, dtype=np.int32)
@@ -235,16 +236,9 @@ def distinct_rows(rows: Rows, mantissa: Ints) -> tuple[Rows, Longs, Longs]:
     some = length > 0
     shift_of[some] = rows.index[rows.start[:-1][some]] // LANES * LANES
     local = rows.index - np.repeat(shift_of, length)
-    # A row's name is its length and two sums over a random code per target and weight; checked below.
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 2**63, (2, 1 << 16), dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        mixed = [
-            c[local & 0xFFFF] * (2 * (mantissa.astype(np.int64) + 1000).astype(np.uint64) + 1) for c in codes
-        ]
-    sums = [_row_sums(m, rows.start) for m in mixed]
-    names = np.stack([length.astype(np.uint64), *sums], axis=1)
-    _, first, row_of = np.unique(names, axis=0, return_index=True, return_inverse=True)
+    # A row's name is a sum over codes of its targets and weights, and its length; checked below.
+    names = _row_sums(_codes(local, mantissa), rows.start) * np.uint64(2**32 + 1) + length.astype(np.uint64)
+    _, first, row_of = np.unique(names, return_index=True, return_inverse=True)
     row_of = row_of.reshape(-1)
     twin = gather(rows.start[first[row_of]], length)
     if not (np.array_equal(local[twin], local) and np.array_equal(mantissa[twin], mantissa)):
@@ -252,6 +246,16 @@ def distinct_rows(rows: Rows, mantissa: Ints) -> tuple[Rows, Longs, Longs]:
     entry = gather(rows.start[first], length[first])
     start = np.concatenate([[0], np.cumsum(length[first])]).astype(np.int64)
     return Rows(start, local[entry], mantissa[entry]), row_of, shift_of
+
+
+def _codes(target: Longs, mantissa: Ints) -> npt.NDArray[np.uint64]:
+    """Mix each target and weight into a number that hardly any other pair has (as SplitMix64 does)."""
+    x = target.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    x += mantissa.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x ^= x >> np.uint64(shift)
+        x *= np.uint64(factor)
+    return x
 
 
 def _row_sums(values: npt.NDArray[np.uint64], start: Longs) -> npt.NDArray[np.uint64]:
