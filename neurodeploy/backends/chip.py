@@ -6,6 +6,7 @@ Equal to ``nengo_loihi.emulator.EmulatorInterface`` in every integer, random num
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.backends.host_state import copy_of, paste
 from neurodeploy.backends.loihi_model import Translation, translate
 from neurodeploy.kernels import compiled
 from neurodeploy.kernels.build import cores, kernel, spread
@@ -79,6 +81,31 @@ class Trial:
             for kept, column in zip(self.recorded[probe], columns, strict=True):
                 values = np.ascontiguousarray(seen[:, column])
                 kept.append(values != 0 if probe.key == "spiked" else values)
+
+    def state(self) -> dict[str, Any]:
+        """Copy out what waits, what was recorded and not collected, and where filters stand."""
+        step, counters = self._filter.filter_functions, self._filter.filter_step_counters
+        return {
+            "waiting": {k: [at.copy() for at in spikes] for k, spikes in self.waiting.items()},
+            "recorded": [[list(kept) for kept in self.recorded[p]] for p in self.chip.columns],
+            "filters": [
+                (counters[p], step[p] and copy_of(step[p], str(p.synapse))) if p in counters else None
+                for p in self.chip.columns
+            ],
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned."""
+        self.clear()
+        self.waiting.update({k: [at.copy() for at in spikes] for k, spikes in state["waiting"].items()})
+        rows = zip(self.chip.columns, state["recorded"], state["filters"], strict=True)
+        for probe, recorded, kept in rows:
+            self.recorded[probe] = [list(values) for values in recorded]
+            if kept is not None:
+                self._filter._init_filter(probe)
+                self._filter.filter_step_counters[probe] = kept[0]
+                if kept[1] is not None:
+                    paste(self._filter.filter_functions[probe], kept[1])
 
     def _take(self, probe: Any) -> list[npt.NDArray[Any]]:
         """Return and drop what was recorded for a probe, an array (T, n) per block."""
@@ -183,6 +210,33 @@ class Chip:
                 del source.spikes[step]
         for trial in self.trials:
             trial.clear()
+
+    def begin_with(self, learned: npt.NDArray[np.int32]) -> None:
+        """Take other weights for those before the first step, of a model whose own have changed since."""
+        self.layout = dataclasses.replace(self.layout, learned=learned)
+
+    def state(self) -> dict[str, Any]:
+        """Copy all state out: of every sample, and what the model's inputs hold."""
+        return {
+            "t": self.t,
+            "seed": self.seed,
+            "batch": [a.copy() for a in self.batch.arrays],
+            "errors": self.errors.copy(),
+            "inputs": [dict(source.spikes) for source in self.inputs],
+            "trials": [trial.state() for trial in self.trials],
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned, of a chip of the same model and size."""
+        self.t, self.seed = state["t"], state["seed"]
+        for mine, kept in zip(self.batch.arrays, state["batch"], strict=True):
+            mine[:] = kept
+        for source, spikes in zip(self.inputs, state["inputs"], strict=True):
+            source.spikes.clear()
+            source.spikes.update(spikes)
+        for trial, kept in zip(self.trials, state["trials"], strict=True):
+            trial.set_state(kept)
+        self.errors[:] = state["errors"]
 
     # --- time ---
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.backends.chip import Trial
+from neurodeploy.backends.host_state import part_randoms, set_state, state_of
 from neurodeploy.errors import OptionError
 
 nengo_simulator: Any = importlib.import_module("nengo.simulator")
@@ -34,11 +35,13 @@ class Host:
         self.sims: OrderedDict[str, Any] = OrderedDict()
         for name in ("host_pre", "host"):
             if name in owner.sims:
-                self.sims[name] = _alone(getattr(owner.model, name), owner)
+                seed = (owner.sims[name].seed + trial.number) % 2**31
+                self.sims[name] = _alone(getattr(owner.model, name), owner, seed)
         self.sims["emulator"] = trial
         self.runner = loihi_simulator.StepRunner(owner.model, self.sims, owner.precompute, owner.timers)
         self.probes = [p for name, sim in self.sims.items() if name != "emulator" for p in sim.model.probes]
         self.fed: list[tuple[Any, npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self.silenced: list[Any] = []  # nodes that were fed once; what they were built to is not run again
 
     def feed(self, data: Mapping[Any, npt.NDArray[Any]]) -> None:
         """Set what nodes put out in the coming steps, arrays (steps, size).
@@ -55,6 +58,26 @@ class Host:
             if not found:
                 raise OptionError(f"{node} is not among the nodes the host runs; it takes no data")
             self.fed += [(sim, signal, values) for sim, signal in found]
+            if node not in self.silenced:
+                self.silenced.append(node)
+
+    def state(self) -> dict[str, Any]:
+        """Copy out the state of all simulators, and the data of the chip's probes."""
+        sims = {name: state_of(sim) for name, sim in self.sims.items() if name != "emulator"}
+        return {"sims": sims, "outputs": [list(data) for data in self.outputs.values()]}
+
+    def set_state(self, state: dict[str, Any], probes: list[Any], silenced: list[Any]) -> None:
+        """Put back what `state` returned; `probes` are those of its outputs, `silenced` were fed."""
+        for node in silenced:
+            for sim in self._simulators():
+                self._output(sim, node)
+        self.silenced = list(silenced)
+        for sim, kept in zip(self._simulators(), state["sims"].values(), strict=True):
+            set_state(sim, kept)
+        self.outputs = {p: list(data) for p, data in zip(probes, state["outputs"], strict=False)}
+
+    def _simulators(self) -> list[Any]:
+        return [sim for name, sim in self.sims.items() if name != "emulator"]
 
     @staticmethod
     def _output(sim: Any, node: Any) -> Any:
@@ -117,12 +140,12 @@ def _nothing() -> None:
     """Take the place of an operator whose result is given."""
 
 
-def _alone(model: Any, owner: Any) -> Any:
+def _alone(model: Any, owner: Any, seed: int) -> Any:
     """Make a simulator of a built model that keeps its own data; others of the same model have theirs."""
-    seed = None if owner.seed is None else owner.seed
     sim = nengo_simulator.Simulator(
         None, dt=owner.dt, model=model, seed=seed, progress_bar=False, optimize=False
     )
+    part_randoms(sim)
     own: dict[Any, Any] = {**model.params, **{probe: [] for probe in model.probes}}
     sim._sim_data = own
     sim.data = nengo_simulator.SimulationData(own)

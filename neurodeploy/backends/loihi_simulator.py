@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.backends import loihi_state
 from neurodeploy.backends.adapter import nengo_loihi_module
 from neurodeploy.backends.chip import Chip
 from neurodeploy.backends.host import Host
+from neurodeploy.backends.host_state import randoms_of
 from neurodeploy.errors import OptionError
 
 loihi: Any = nengo_loihi_module()
@@ -29,7 +31,8 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
     """Simulate a Nengo network on the Loihi emulator.
 
     Takes what ``nengo_loihi.Simulator`` takes and gives the same data bit for bit. Beyond that it can be
-    reset, its probes may have ``sample_every``, and it can run many samples of one network at once.
+    reset and pickled, its state can be saved and resumed, its probes may have ``sample_every``, and it can
+    run many samples of one network at once.
 
     Parameters
     ----------
@@ -47,6 +50,8 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         If the target is a board, or samples are asked of nengo-loihi's emulator.
     """
 
+    closed = True  # read when an object is dropped half made
+
     def __init__(
         self,
         network: Any,
@@ -59,7 +64,6 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         n_samples: int | None = None,
         **options: Any,
     ) -> None:
-        self.closed = True  # read when an object is dropped half made
         target = "sim" if target is None else target
         if target == "loihi":
             raise OptionError(
@@ -75,9 +79,13 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         if target == "sim":
             theirs = self.sims["emulator"]
             self._seed = theirs.seed
+            self._randoms = [r.get_state() for r in self._neuron_randoms()]
             self.sims["emulator"] = Chip(self.model, seed=self._seed, size=n_samples or 1)
             self.sims["emulator"].strict = theirs.strict
             self._connect()
+
+    def _neuron_randoms(self) -> list[np.random.RandomState]:
+        return [r for model in (self.model.host_pre, self.model.host) for r in randoms_of(model)]
 
     def _connect(self) -> None:
         """Join host and chip; the queues between them are new after a reset."""
@@ -148,6 +156,10 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
                 for host in self._hosts:
                     data = host.trial.collect_probe_output(out)
                     host.outputs.setdefault(probe, []).extend(self._sampled(probe, data))
+        self._show()
+
+    def _show(self) -> None:
+        """Let `data` be that of all samples, where there are several."""
         if self._hosts:
             self.data = SampleData(self._hosts, self.model.params)
 
@@ -184,8 +196,12 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         """
         if self.closed:
             raise exceptions.SimulatorClosed("Cannot reset closed Simulator.")
+        if self.target != "sim":
+            raise OptionError("nengo-loihi's own emulator cannot be reset; use target 'sim'")
         if seed is not None:
             self._seed = self.seed = seed
+        for random, start in zip(self._neuron_randoms(), self._randoms, strict=True):
+            random.set_state(start)
         for name, sim in self.sims.items():
             if name != "emulator":
                 sim.reset(seed=seed)
@@ -194,6 +210,62 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         self._connect()
         self.clear_probes()
         self._probe_step_time()
+
+    # --- saving and going on ---
+
+    def get_state(self) -> dict[str, Any]:
+        """Copy out all state of the run: of the chip and the host, random numbers, learned weights, data.
+
+        Returns
+        -------
+        dict
+            Of plain values and arrays, which can be pickled. `set_state` takes it in this simulator, or in
+            another one of the same network, in this process or a later one.
+
+        Raises
+        ------
+        SimulatorClosed
+            If the simulator is closed.
+        OptionError
+            If the target is ``"simreal"``, or a process on the host keeps what cannot be copied. What a
+            node's own function keeps is not part of the state.
+        """
+        self._check_open("Cannot take the state of a closed Simulator.")
+        return {**loihi_state.state_of(self), "network": loihi_state.fingerprint(self)}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that `get_state` returned; the data up to there come with it.
+
+        Raises
+        ------
+        SimulatorClosed
+            If the simulator is closed.
+        OptionError
+            If the state is that of another network, or of one that was built to other weights: give the
+            network a seed.
+        """
+        self._check_open("Cannot set the state of a closed Simulator.")
+        if state["network"] != loihi_state.fingerprint(self):
+            raise OptionError(
+                "this state belongs to another network, or to one built with other weights; build the same "
+                "network with the same seed, dt and n_samples"
+            )
+        loihi_state.set_state(self, state)
+
+    def _check_open(self, message: str) -> None:
+        if self.closed:
+            raise exceptions.SimulatorClosed(message)
+        if self.target != "sim":
+            raise OptionError("only target 'sim' has a state that can be saved")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the built model with the state; the network's functions must be such as pickle takes."""
+        if self.target != "sim":
+            raise OptionError("only target 'sim' has a state that can be pickled")
+        return loihi_state.pickled(self)
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        loihi_state.unpickle(self, kept)
 
 
 def of_sample(node: Any, x: npt.ArrayLike, number: int, size: int, steps: int) -> npt.NDArray[Any]:
@@ -225,6 +297,9 @@ class SampleData(Mapping[Any, npt.NDArray[Any]]):
         if key not in self._probes:
             return self._built[key]
         return np.stack([host.data_of(key) for host in self._hosts])
+
+    def reset(self) -> None:
+        """Do nothing: no arrays are kept here."""
 
     @property
     def _probes(self) -> list[Any]:

@@ -129,3 +129,40 @@ def test_data_of_a_wrong_shape_is_refused():
         simulator = nd.LoihiSimulator(net, progress_bar=False, **options)
         with simulator as sim, pytest.raises(OptionError, match=message):
             sim.run_steps(10, data=wrong)
+
+
+SCRIPT = """
+import nengo, nengo_loihi, numpy as np
+
+with nengo.Network(seed=0) as model:
+    nengo_loihi.add_params(model)
+    stim = nengo.Node(nengo.processes.WhiteSignal(1.0, high=5, seed=0), size_out=2)
+    pre = nengo.Ensemble(120, dimensions=2)
+    post = nengo.Node(lambda t, x: x, size_in=2)
+    error = nengo.Node(lambda t, x: x, size_in=2)
+    nengo.Connection(stim, pre)
+    conn = nengo.Connection(
+        pre, post, function=lambda x: [0, 0], learning_rule_type=nengo.PES(learning_rate=1e-3), synapse=0.01
+    )
+    nengo.Connection(post, error)
+    nengo.Connection(stim, error, transform=-1)
+    nengo.Connection(error, conn.learning_rule)
+    stim_p = nengo.Probe(stim, synapse=0.01)
+    post_p = nengo.Probe(post, synapse=0.02)
+    error_p = nengo.Probe(error, synapse=0.03)
+
+with Simulator(model) as sim:
+    sim.run(0.4)
+data = {"t": sim.trange(), "stim": sim.data[stim_p], "post": sim.data[post_p], "error": sim.data[error_p]}
+"""
+
+
+@pytest.mark.filterwarnings("ignore:NengoLoihi does not support initial values")
+def test_a_script_that_learns_gives_equal_data_when_only_the_simulator_changes():
+    found = []
+    for Simulator in (nd.LoihiSimulator, loihi.Simulator):
+        space = {"Simulator": Simulator}
+        exec(SCRIPT, space)
+        found.append(space["data"])
+    same(*found)
+    assert np.abs(found[0]["post"][300:]).max() > 0.1  # it learned something
