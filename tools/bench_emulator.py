@@ -10,7 +10,7 @@ and goes. Ours runs a batch on all cores, and one sample alone on one core; neng
 batches. Parts:
 
 networks  both emulators
-rivals    float simulators: Nengo, nengo-dl, and, where installed, PyTorch and snnTorch, all batched that can be
+rivals    float simulators: Nengo, nengo-dl and, where installed, PyTorch and snnTorch, all batched but Nengo
 build     from a program, or a Nengo network, to the first step; memory
 compile   our machine code, compiled and from the last time, in processes of their own
 run       ``neurodeploy run`` on all MNIST test images at 100 steps, start-up included
@@ -124,13 +124,7 @@ def rivals(case, options):
 
 def build(case, options):
     """Time what comes before the first step, and measure memory; in turns."""
-    taken, peak = {name: [] for name in case.build}, {}
-    for _ in range(max(2, min(options.repeat, 3))):
-        for name, make in case.build.items():
-            seconds, made = seconds_of(make)
-            taken[name].append(seconds)
-            if hasattr(made, "close"):
-                made.close()
+    times, peak = {start: build_times(makers, options.repeat) for start, makers in case.build.items()}, {}
     before = reset_peak()
     ours(case, case.batch)
     peak["ours, the whole batch"] = peak_mib() - before
@@ -140,12 +134,24 @@ def build(case, options):
     peak["nengo-loihi, one sample"] = peak_mib() - before
     batch = compiled.at_rest(case.layout, 1)
     return {
-        "seconds": {name: spread(values) for name, values in taken.items()},
-        "times_nengo_loihi": statistics.median(taken["nengo-loihi"]) / statistics.median(taken["ours"]),
+        "from": times,
         "weight_bytes": case.layout.nbytes,
         "state_bytes_per_sample": sum(a.nbytes for a in batch.arrays),
         "peak_memory_mib": peak,
     }
+
+
+def build_times(makers, repeat):
+    """Time both ways of building, in turns."""
+    taken = {name: [] for name in makers}
+    for _ in range(max(2, repeat)):
+        for name, make in makers.items():
+            seconds, made = seconds_of(make)
+            taken[name].append(seconds)
+            if hasattr(made, "close"):
+                made.close()
+    ratios = [a / b for a, b in zip(taken["nengo-loihi"], taken["ours"], strict=True)]
+    return {**{name: spread(values) for name, values in taken.items()}, "times_nengo_loihi": spread(ratios)}
 
 
 def limits(case, options):
@@ -189,9 +195,8 @@ def compile_times(options):
         environment = {**os.environ, "NEURODEPLOY_CACHE": folder, "PYTHONPATH": str(ROOT)}
         found = []
         for _ in range(3):
-            out = subprocess.run(
-                [sys.executable, "-c", FIRST_CALL], env=environment, check=True, capture_output=True, text=True
-            ).stdout
+            line = [sys.executable, "-c", FIRST_CALL]
+            out = subprocess.run(line, env=environment, check=True, capture_output=True, text=True).stdout
             found.append([float(word) for word in out.split()])
     return {
         "cold_seconds": found[0][1],
@@ -347,16 +352,17 @@ def show(name, part, result):
     if "failed" in result:
         return
     if part == "networks":
+        alone = result["microseconds_per_step_at_batch_1"]["ours"]["median"]
         text = (
             f"{result['samples_per_second']['ours']:.0f} samples/s, {named(result['times_nengo_loihi'])} "
-            f"nengo-loihi; batch 1 {result['microseconds_per_step_at_batch_1']['ours']['median']:.2f} us/step, "
-            f"{named(result['times_nengo_loihi_at_batch_1'])}"
+            f"nengo-loihi; batch 1 {alone:.2f} us/step, {named(result['times_nengo_loihi_at_batch_1'])}"
         )
     elif part == "rivals":
         each = (f"{n} {f.get('times', f['samples_per_second'])}" for n, f in result["each"].items())
         text = f"times the fastest float simulator {result['times_the_fastest']}: {', '.join(each)}"
     elif part == "build":
-        text = f"built {result['times_nengo_loihi']:.2f} times as fast as nengo-loihi"
+        each = (f"from {n} {f['times_nengo_loihi']['median']:.2f}" for n, f in result["from"].items())
+        text = f"built {', '.join(each)} times as fast as nengo-loihi"
     else:
         text = f"{result['part_of_the_limit']:.0%} of the machine's limit; time {result['share_of_time']}"
     print(f"{name}: {text}", flush=True)
