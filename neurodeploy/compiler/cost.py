@@ -37,8 +37,10 @@ class CostModel:
     rows_together : bool
         Whether the rows of a group are packed as one and each entry starts on a word, or every row takes the
         words of the longest.
-    index_widths : tuple of int
-        Widths an index may have.
+    index_widths, delay_widths : tuple of int
+        Widths an index and a delay may have.
+    delay_implicit : int
+        Steps that every spike takes, which no field holds.
     """
 
     name: str
@@ -49,6 +51,8 @@ class CostModel:
     index_in_head: bool
     rows_together: bool
     index_widths: tuple[int, ...]
+    delay_widths: tuple[int, ...] = ()
+    delay_implicit: int = 0
 
 
 def cost_model(target: Target, name: str | None = None) -> CostModel | None:
@@ -66,6 +70,8 @@ def cost_model(target: Target, name: str | None = None) -> CostModel | None:
         index_in_head=bool(target.is_true(f"{path}.index_in_dense_head")),
         rows_together=bool(target.is_true(f"{path}.rows_together")),
         index_widths=target.words("synapse.index.bits"),
+        delay_widths=target.words("delay.bits"),
+        delay_implicit=target.number("delay.implicit_steps") or 0,
     )
 
 
@@ -74,11 +80,12 @@ def words(model: CostModel, synapses: Synapses) -> int:
     dense = is_dense(synapses)
     index = index_width(int(synapses.index.max(initial=0)), model.index_widths)
     first, size = groups(synapses)
+    width = synapses.weight_bits + delay_width(synapses.delay - model.delay_implicit, model.delay_widths)
     if model.rows_together:
-        return int(group_words(model, size, bits=synapses.weight_bits + (0 if dense else index)).sum())
+        return int(group_words(model, size, bits=width + (0 if dense else index)).sum())
     length = np.diff(synapses.row_start)
     head = model.head + (index if dense and model.index_in_head else 0)
-    bits = -(-length // model.per_entry) * head + length * (synapses.weight_bits + (0 if dense else index))
+    bits = -(-length // model.per_entry) * head + length * (width + (0 if dense else index))
     each = -(-bits // model.word)
     if model.spare_from is not None:
         last = bits % model.word
@@ -92,8 +99,9 @@ def words(model: CostModel, synapses: Synapses) -> int:
 def longest_row(model: CostModel, synapses: Synapses) -> int:
     """Count the words of the longest row, which one spike reads."""
     index = 0 if is_dense(synapses) else index_width(int(synapses.index.max(initial=0)), model.index_widths)
+    width = synapses.weight_bits + delay_width(synapses.delay - model.delay_implicit, model.delay_widths)
     longest = np.diff(synapses.row_start).max(initial=0, keepdims=True)
-    return int(group_words(model, longest, bits=synapses.weight_bits + index)[0])
+    return int(group_words(model, longest, bits=width + index)[0])
 
 
 def group_words(model: CostModel, count: Longs, *, bits: int) -> Longs:
@@ -108,6 +116,16 @@ def index_width(largest: int, widths: tuple[int, ...]) -> int:
     """Return the smallest index field that holds an index; the widest if none does."""
     bits = max(largest, 0).bit_length()
     return min((w for w in widths if w >= bits), default=max(widths, default=bits))
+
+
+def delay_width(steps: int, widths: tuple[int, ...]) -> int:
+    """Return the smallest delay field for so many steps beyond the implicit ones; the widest if none does.
+
+    A field of b bits holds up to ``2**b - 2`` steps (Davies et al. 2018, p. 92: 62 with 6 bits).
+    """
+    if steps <= 0:
+        return 0
+    return min((w for w in widths if steps <= 2**w - 2), default=max(widths, default=0))
 
 
 def is_dense(synapses: Synapses) -> bool:

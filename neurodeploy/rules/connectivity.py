@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurodeploy.diagnostics import Rule
-from neurodeploy.rules.words import ERROR, RANGE, WALL
+from neurodeploy.rules.words import CAPACITY, ERROR, RANGE, WALL, WARNING
 
 FAN_IN = Rule(
     "ND501", "fan-in-exceeded", ERROR, WALL,
@@ -25,7 +25,7 @@ AXON_ID_RANGE = Rule(
     "ND503", "axon-id-range", ERROR, RANGE,
     "axon {used:,} of a core; {kind} axons have ids up to {limit:,}",
     why="The id of an axon is a field of fixed width in every spike.",
-    remedy="Use pop32 axons (--pop-axons pop32), or fewer source pixels per core.",
+    remedy="Use pop32 axons (pop_axons in Python), or fewer source pixels per core.",
     example="1,500 source pixels through pop16 axons",
 )  # fmt: skip
 TOO_MANY_WEIGHTS = Rule(
@@ -41,4 +41,56 @@ TOO_MANY_TARGET_CORES = Rule(
     why="A neuron sends to one axon of one core; every further copy takes another neuron.",
     remedy="Keep the next layer within one core, or double the neurons.",
     example="a neuron that feeds a layer of 300 neurons on TrueNorth",
+)  # fmt: skip
+INDEX_RANGE = Rule(
+    "ND504", "index-range", ERROR, RANGE,
+    "a synapse leads to compartment {used:,} of its block; an index of {target} goes up to {limit:,}",
+    why="The target of a synapse is a field of fixed width in its entry.",
+    remedy="Make blocks smaller, so that targets lie closer together.",
+    example="5,000 compartments behind one axon, where an index has 12 bits",
+)  # fmt: skip
+BASE_RANGE = Rule(
+    "ND505", "base-range", ERROR, RANGE,
+    "an axon starts at compartment {used:,}; {target} starts axons at up to {limit:,}",
+    why="Where the targets of an axon begin is a field of fixed width.",
+    remedy="Lay the rest of the offset into the indices, as the compiler's own layout does.",
+    example="a base of 256 on Loihi 1",
+)  # fmt: skip
+BASE_MULTIPLE = Rule(
+    "ND514", "base-multiple", ERROR, RANGE,
+    "an axon starts at compartment {used:,}; {kind} axons of {target} start at multiples of {limit}",
+    why="The field counts in steps of several compartments; nengo-loihi ends in an AttributeError here.",
+    remedy="Lay the rest of the offset into the indices, as the compiler's own layout does.",
+    example="a base of 2 of a pop16 axon on Loihi 1",
+)  # fmt: skip
+TOO_MANY_ATOMS = Rule(
+    "ND506", "too-many-atoms", ERROR, RANGE,
+    "{used:,} sources share one axon; {kind} axons of {target} tell {limit:,} apart",
+    why="A spike carries the number of its source within the axon in a field of fixed width.",
+    remedy="Use pop32 axons (pop_axons in Python), or split the channels over more axons.",
+    example="64 channels through one pop16 axon on Loihi 1, which tells 32 apart",
+)  # fmt: skip
+SEVERAL_POPULATIONS = Rule(
+    "ND507", "several-populations", WARNING, WALL,
+    "{count:,} of {size:,} neurons have other neighbours, or another atom, on the shared axons to one layer "
+    "than to the next; {target} keeps one population per neuron",
+    why="What a neuron sends over shared axons is looked up by the population it belongs to, and it belongs "
+    "to one. nengo-loihi's board code takes the first it meets, without a word; emulators do not mind.",
+    remedy="Put the same pooling before both layers, or give one of them a population of its own.",
+    example="one layer that feeds a convolution, and an average pool with a convolution",
+)  # fmt: skip
+DELAY_RANGE = Rule(
+    "ND508", "delay-range", ERROR, RANGE,
+    "spikes of '{source_layer}' are to arrive {used} steps late; {target} delays by {limit} at most",
+    why="A delay is a field of fixed width in every synapse. It is not cut short: that would be another "
+    "network.",
+    remedy="Shorten the delay, or let spikes pass through a further population, which adds a step.",
+    example="a delay of 63 steps on Loihi 1, which has 62",
+)  # fmt: skip
+COUPLED_LIMIT = Rule(
+    "ND509", "delays-times-neurons", ERROR, CAPACITY,
+    "{used:,} {what} on one core ({form}); {target} has {limit:,}{more}",
+    why="Every neuron keeps what is still to arrive in a slot for each step of the longest delay.",
+    remedy="Shorten the longest delay to the next narrower field, or put fewer neurons on a core.",
+    example="512 compartments with delays of 5 bits on Loihi 1",
 )  # fmt: skip

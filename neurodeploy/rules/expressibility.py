@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurodeploy.diagnostics import Rule
-from neurodeploy.rules.words import ERROR, INFO, RANGE, WALL, WARNING
+from neurodeploy.rules.words import ERROR, INFO, NOTE, RANGE, WALL, WARNING
 
 NOT_A_SPIKING_CHIP = Rule(
     "ND201", "not-a-spiking-chip", ERROR, WALL,
@@ -113,4 +113,12 @@ READOUT_CLASSES = Rule(
     why="The winner is one of a few codes; the spikes of every output still leave over the monitor bus.",
     remedy="Count output spikes on the host, or merge classes.",
     example="20 classes on Speck, whose read-out has 15",
+)  # fmt: skip
+KERNEL_WRITTEN_OUT = Rule(
+    "ND212", "kernel-written-out", NOTE, WALL,
+    "a convolution becomes {used:,} single synapses; shared, it would be {limit:,} weights",
+    why="Pixels share a kernel only where the neurons of a channel have one threshold and one time constant, "
+    "and where all that lies between two populations multiplies out to one convolution.",
+    remedy="Give the neurons of a channel the same parameters.",
+    example="a convolution into neurons whose time constant differs from pixel to pixel",
 )  # fmt: skip

@@ -27,3 +27,10 @@ NOT_WAIVABLE = Rule(
     remedy="Delete the waiver and mend the network, or choose a larger target.",
     example="a waiver for 1,300 neurons on a core of 1,024",
 )  # fmt: skip
+CHECK_FAILED = Rule(
+    "ND905", "check-failed", ERROR, INFO,
+    "the check '{check}' could not be done: {error}",
+    why="A check of ours went wrong; all others were done, and what this one would have found is not known.",
+    remedy="Report it with the network's digest: this is a bug in neurodeploy.",
+    example="a check that meets an array it does not expect",
+)  # fmt: skip

@@ -40,3 +40,10 @@ THROUGHPUT = Rule(
     remedy="Choose a board with more chips, or run slower than real time.",
     example="200,000 neurons on one SpiNNaker 2",
 )  # fmt: skip
+SYNOPS = Rule(
+    "ND706", "too-many-synops", WARNING, RATE,
+    "{used:,.0f} synaptic operations per second on calibration data; a core of {target} does {limit:,}",
+    why="A core that is too slow drops events, or answers late.",
+    remedy="Convert with a lower rate, prune, or slow the input down.",
+    example="a layer of 40 million synapses at 0.1 spikes per step",
+)  # fmt: skip

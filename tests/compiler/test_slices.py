@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from neurodeploy.compiler import compile, maps
-from neurodeploy.compiler.counts import coupled
 from neurodeploy.compiler.partition import cores_are_published
 from neurodeploy.compiler.resources import usage
 from neurodeploy.reporting.fits import core_count, verdict, verdict_line
@@ -70,11 +69,6 @@ def test_ring_buffers_count_a_part_for_each_sign(rng):
     positive = positive.with_node("d", op=type(positive["d"].op)(np.ones((100, 20)), np.zeros(100)))
     assert rows(mixed, "spinnaker1")[0]["ring buffers"].used == 200
     assert rows(positive, "spinnaker1")[0]["ring buffers"].used == 100
-
-
-@pytest.mark.parametrize(("steps", "bits"), [(1, 0), (2, 3), (7, 3), (8, 4), (63, 6), (64, 6)])
-def test_a_delay_takes_the_narrowest_field_that_holds_it(steps, bits):
-    assert coupled.delay_bits(target("loihi1"), steps) == bits
 
 
 def test_the_verdict_says_how_far_it_goes(rng):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from neurodeploy.compiler.checks import (
+    addresses,
     budgets,
     capacity,
     connectivity,
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     *capacity.CHECKS,
     *precision.CHECKS,
     *connectivity.CHECKS,
+    *addresses.CHECKS,
     *formats.CHECKS,
     *budgets.CHECKS,
     *timing.CHECKS,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from neurodeploy.compiler import fans
+from neurodeploy.compiler import fans, maps
 from neurodeploy.compiler.checks.finding import at_limit, of_population
 from neurodeploy.compiler.counts.totals import hidden_populations, on_chip, output_population, synapses
 from neurodeploy.compiler.counts.uses import Usage
@@ -92,6 +92,17 @@ def spikes_per_step(program: Program, usage: Usage) -> Iterator[Diagnostic]:
             yield at_limit(timing.SPIKES_PER_STEP, place, limit, program, used=SPIKES_PER_STEP)
 
 
+def synops(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check the synaptic operations per second into every layer, as calibrated, against those of a core."""
+    limit = program.target.limit("rate.synops_per_s")
+    rate = {p.name: float(p.notes.get("rate_mean", 0.0)) for p in program.populations}
+    for population in on_chip(program) if limit.known else ():
+        into = [p for p in program.projections if p.target == population.name]
+        used = sum(rate[p.source] * maps.synapse_count(p.map) for p in into) / program.graph.dt
+        if used > limit.value:
+            yield at_limit(timing.SYNOPS, of_population(population), limit, program, used=used)
+
+
 def readout_classes(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check the number of outputs against the classes that the part's own read-out decides between."""
     limit, output = program.target.limit("io.readout_classes"), output_population(program)
@@ -114,5 +125,6 @@ CHECKS = (
     places_of_shared_parameters,
     throughput,
     spikes_per_step,
+    synops,
     readout_classes,
 )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
+import numpy as np
+
+from neurodeploy.compiler import maps
 from neurodeploy.compiler.checks.finding import at_limit
 from neurodeploy.compiler.checks.layers import above, on_part, parameters, path_of, place_of
 from neurodeploy.compiler.counts.uses import Usage
-from neurodeploy.diagnostics import Diagnostic
-from neurodeploy.ir import ops
-from neurodeploy.program import Program
+from neurodeploy.diagnostics import Diagnostic, Place
+from neurodeploy.ir import ops, paths
+from neurodeploy.program import ConvMap, Program
 from neurodeploy.rules import expressibility as rules
 from neurodeploy.rules.hardware import SOURCES_DISAGREE
 
@@ -61,4 +65,26 @@ def disputed_parameters(program: Program, usage: Usage) -> Iterator[Diagnostic]:
                 )  # fmt: skip
 
 
-CHECKS = (filters, input_sizes, disputed_parameters)
+def written_out(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that convolutions still share their kernels where the part shares kernels."""
+    if not program.target.is_true("synapse.weight_sharing"):
+        return
+    graph, neurons = program.graph, {p.name for p in program.populations}
+    ways = [
+        (chain, target)
+        for (source, target), chains in paths.projections(graph).items()
+        if source in neurons
+        for chain in chains
+    ]
+    for (chain, target), projection in zip(ways, program.projections, strict=True):
+        convs = [graph[name] for name in chain if isinstance(graph[name].op, ops.Conv1d | ops.Conv2d)]
+        pixels = math.prod(program.population(target).shape[1:])
+        if len(convs) != 1 or isinstance(projection.map, ConvMap) or pixels == 1:
+            continue
+        if math.prod(graph.shapes[convs[0].name][1:]) > 1:
+            used, shared = maps.synapse_count(projection.map), np.size(vars(convs[0].op)["weight"])
+            place = Place(layer=convs[0].origin, node=target)
+            yield rules.KERNEL_WRITTEN_OUT.at(place, used=used, limit=shared, unit="weights")
+
+
+CHECKS = (filters, input_sizes, disputed_parameters, written_out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from neurodeploy.compiler.cost import delay_width
 from neurodeploy.compiler.counts.uses import Use
 from neurodeploy.program import Block, Population, Program, Projection
 from neurodeploy.targets import Target
@@ -25,24 +26,12 @@ def of_blocks(target: Target, blocks: Iterable[Block]) -> list[Use]:
     return _uses(target, neurons, longest, 1) if longest > 1 else []
 
 
-def delay_bits(target: Target, steps: int) -> int:
-    """Return the width of the delay field for an arrival after so many steps; the widest if none is enough.
-
-    A field of b bits holds up to ``2**b - 2`` steps beyond those that every spike takes (Davies et al. 2018,
-    p. 92: 62 with 6 bits).
-    """
-    extra = steps - (target.number("delay.implicit_steps") or 0)
-    widths = sorted(int(b) for b in target.words("delay.bits"))
-    if extra <= 0:
-        return 0
-    return next((b for b in widths if extra <= 2**b - 2), max(widths, default=0))
-
-
 def _uses(target: Target, neurons: int, steps: int, types: int) -> list[Use]:
+    extra = steps - (target.number("delay.implicit_steps") or 0)
     value = {
         "core.compartments": neurons,
         "core.neurons": neurons,
-        "2**delay_bits": 2 ** delay_bits(target, steps),
+        "2**delay_bits": 2 ** delay_width(extra, target.words("delay.bits")),
         "delay_slots": 2 ** math.ceil(math.log2(max(steps, 1))),
         "synapse_types": types,
     }
