@@ -86,6 +86,8 @@ def weights_per_neuron(program: Program, population: Population) -> Longs:
         map_ = into[0]
         kernels = [len(np.unique(k[k != 0])) for k in map_.weight]
         return np.repeat(np.array(kernels, np.int64), population.size // len(kernels))
+    if len(into) == 1 and isinstance(into[0], DenseMap):
+        return _different(into[0].weight)
     matrices = [maps.as_matrix(map_) for map_ in into]
     row = np.concatenate([np.repeat(np.arange(population.size), np.diff(m.indptr)) for m in matrices])
     value = np.concatenate([m.data for m in matrices])
@@ -94,6 +96,14 @@ def weights_per_neuron(program: Program, population: Population) -> Longs:
     row, value = row[order], value[order]
     new = np.append(True, (row[1:] != row[:-1]) | (value[1:] != value[:-1]))[: len(row)]
     return np.bincount(row[new], minlength=population.size).astype(np.int64)
+
+
+def _different(weight: npt.NDArray[np.float64]) -> Longs:
+    """Count the different values, zero left out, of every row."""
+    rows = np.sort(weight, axis=1)
+    new = np.ones(rows.shape, np.bool_)
+    new[:, 1:] = rows[:, 1:] != rows[:, :-1]
+    return np.asarray((new & (rows != 0)).sum(axis=1), np.int64)
 
 
 def mixed_sources(program: Program, population: Population) -> int:

@@ -197,3 +197,17 @@ WEIGHTS_NARROWED = Rule(
     remedy="Compare the accuracy; allow fewer layers to be narrowed, or choose a larger target.",
     example="a dense net of 150 cores for a chip of 128",
 )  # fmt: skip
+NO_THRESHOLD = Rule(
+    "ND425", "no-threshold", ERROR, RANGE,
+    "a threshold of {used:.3g}; a neuron at rest, at {limit}, spikes by itself ({count:,} of {size:,})",
+    why="A membrane at rest is above a threshold that is not positive; such a neuron spikes in every step.",
+    remedy="Convert again with calibration data, which sets thresholds.",
+    example="a layer whose threshold is 0",
+)  # fmt: skip
+SILENT_POPULATION = Rule(
+    "ND430", "silent-population", WARNING, RANGE,
+    "none of {used:,} neurons can ever spike: no positive weight and no positive bias leads to them",
+    why="Whatever enters, such membranes do not rise, and the layers behind hear nothing.",
+    remedy="Look at the layer's weights, and at the bits they were rounded to.",
+    example="a layer whose weights are all zero, or all negative",
+)  # fmt: skip

@@ -283,7 +283,7 @@ def a_threshold_that_costs_a_weight_bit(rng):
     return one(uniform(rng), spiking(1100.0)), "loihi1", {}
 
 
-@broken("ND428")
+@broken("ND428", "ND430")
 def both_signs_in_one_bit(rng):
     return one(uniform(rng)), "loihi1", {"weight_bits": 1}
 

@@ -390,3 +390,23 @@ def test_every_capacity_finding_has_used_limit_unit_and_source(rng):
         assert found.facts["used"] > found.facts["limit"]
         assert found.facts["unit"]
         assert found.facts["source"]
+
+
+@pytest.mark.parametrize(
+    ("one", "bias", "code"),
+    [(1.0, 0.0, set()), (0.0, 0.1, set()), (0.0, 0.0, {"ND430"}), (-1.0, 0.0, {"ND430"})],
+)
+@pytest.mark.parametrize("name", ["loihi1", "spinnaker1"])
+def test_a_layer_that_nothing_lifts_is_said(one, bias, code, name):
+    weight = np.zeros((3, 5))
+    weight[2, 1] = one
+    op = ops.Affine(weight, np.array([bias, 0, 0]))
+    graph = chain((5,), [("d", op), ("n", spiking())])
+    assert codes(graph, name) & {"ND430"} == code
+
+
+@pytest.mark.parametrize(("threshold", "code"), [(1e-9, set()), (0.0, {"ND425"})])
+@pytest.mark.parametrize("name", ["spinnaker1", "dynap-cnn", "xylo-audio-3"])
+def test_a_threshold_is_positive_on_every_part(threshold, code, name, rng):
+    graph = chain((5,), [("d", dense(rng, 5, 3)), ("n", spiking(threshold))])
+    assert codes(graph, name) & {"ND425", "ND905"} == code

@@ -1,8 +1,9 @@
 """The 72 conditions that nengo-loihi 1.1.0 raises, asserts or warns on, each with what becomes of it here.
 
-The order is that of its files: 1 to 12 blocks (`builder/validate.py`), 13 to 25 cores (`hardware/validate.py`,
-`hardware/builder.py`), 26 to 29 allocation, 30 to 46 numbers (`builder/discretize.py`, `block.py`), 47 to 62
-models (`builder/*.py`), 63 to 72 run time. A condition either has codes, or one of the reasons below.
+The order is that of its files: 1 to 12 blocks (`builder/validate.py`), 13 to 25 cores
+(`hardware/validate.py`, `hardware/builder.py`), 26 to 29 allocation, 30 to 46 numbers
+(`builder/discretize.py`, `block.py`), 47 to 62 models (`builder/*.py`), 63 to 72 run time. A condition either
+has codes, or one of the reasons below.
 """
 
 import inspect

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler import rounding, scales
+from neurodeploy.compiler import fans, rounding, scales
 from neurodeploy.compiler.checks.finding import at_limit, of_population
 from neurodeploy.compiler.counts.uses import Usage
 from neurodeploy.compiler.lower import gain
@@ -219,6 +219,33 @@ def calibrated_units(program: Program, usage: Usage) -> Iterator[Diagnostic]:
                 yield rule.at(of_population(population), used=used, count=population.size, unit="neurons")
 
 
+def positive_thresholds(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check ``threshold > 0`` where no pass has written thresholds as integers."""
+    for population in program.populations if registers(program.target) is None else ():
+        threshold = population.membrane.threshold
+        low = np.zeros(0) if threshold is None else threshold[threshold <= 0]
+        if low.size:
+            count = int((np.broadcast_to(np.asarray(threshold), population.shape) <= 0).sum())
+            facts = {
+                "used": float(low.min()),
+                "limit": 0,
+                "unit": "",
+                "count": count,
+                "size": population.size,
+            }
+            yield rules.NO_THRESHOLD.at(of_population(population), **facts)
+
+
+def silent_populations(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that something positive leads to a population that is to spike."""
+    for population in program.populations:
+        if population.membrane.threshold is None or population.notes.get("role") == "encoder":
+            continue
+        lifted = fans.fan_in(program, population, signed=False).any() or not (population.bias <= 0).all()
+        if not lifted:
+            yield rules.SILENT_POPULATION.at(of_population(population), used=population.size, unit="neurons")
+
+
 def generic_rounding(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check what rounding to the part's widest weights does, where no pass has rounded them."""
     bits = program.target.words("synapse.weight.bits")
@@ -262,7 +289,7 @@ def weights_above_threshold(program: Program, usage: Usage) -> Iterator[Diagnost
     for population in program.populations:
         threshold = population.membrane.threshold
         into = [p.map.weight for p in program.projections if p.target == population.name]
-        if threshold is None or not into:
+        if threshold is None or not into or np.min(threshold) <= 0:
             continue
         used = max(float(np.nanmax(w, initial=0)) for w in into) / float(np.min(threshold))
         if used > 1:
@@ -281,6 +308,8 @@ CHECKS = (
     current_overflow,
     readouts,
     calibrated_units,
+    positive_thresholds,
+    silent_populations,
     generic_rounding,
     shift_decays,
     weights_above_threshold,
