@@ -131,6 +131,11 @@ def read_test(path: str | os.PathLike[str], *, limit: int | None = None) -> Samp
     return _read(path, TEST_KEYS, "a run", limit)
 
 
+def read_samples(path: str | os.PathLike[str], *, limit: int | None = None) -> Samples:
+    """Read samples a network was calibrated on, with labels where there are any: keys as `read_training`."""
+    return _read(path, TRAINING_KEYS, "calibration", limit)
+
+
 def read_training(path: str | os.PathLike[str], *, limit: int | None = None) -> Samples:
     """Read labelled samples to learn from: ``x`` and ``y``, ``x_train`` and ``y_train``, else the test ones.
 

@@ -5,55 +5,82 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import numpy as np
 
 from neurodeploy import stages
 from neurodeploy.cli import DONE, FINDINGS
 from neurodeploy.cli.commands import spiking
 from neurodeploy.cli.console import note
 from neurodeploy.compiler.pipeline import PASSES
+from neurodeploy.data import read_samples
 from neurodeploy.diagnostics import render_all
 from neurodeploy.errors import OptionError
+from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
+from neurodeploy.reporting import Report
 from neurodeploy.reporting.fits import verdict_line
 from neurodeploy.reporting.sarif import to_sarif
-from neurodeploy.reporting.text import core_table, program_text, whole_table
+from neurodeploy.reporting.text import change_table, core_table, program_text, whole_table
+from neurodeploy.rules.precision import WEIGHTS_NARROWED
 
 
 def check(args: argparse.Namespace) -> int:
     """Print every finding, and used and limit of every resource of every core; 1 if there are errors."""
     watch = Watch(args.print_after, to=sys.stdout if args.format == "text" else sys.stderr)
+    if args.data and args.min_weight_bits is None:
+        raise OptionError("--data shows what taking bits from weights costs; give --min-weight-bits too")
     graph = spiking(args, guess=True)
     watch.restart()
-    program = stages.compile(
+    program = stages.weigh(
+        _compile(args, graph, after=watch, min_weight_bits=args.min_weight_bits),
+        error=args.error, allow=args.allow, waivers=args.waivers,
+    )  # fmt: skip
+    if args.time_passes:
+        note(watch.table())
+    report = stages.report(program)
+    report = Report({**report.figures, "changes": [*report.figures["changes"], *_cost(args, program)]})
+    if args.format == "json":
+        print(report.to_json(), end="")
+    elif args.format == "sarif":
+        print(to_sarif(program), end="")
+    else:
+        print(_text(program, report.figures))
+    return FINDINGS if program.errors else DONE
+
+
+def _compile(args: argparse.Namespace, graph: Graph, **options: Any) -> Program:
+    return stages.compile(
         graph,
         args.target,
         input_coding=args.input_coding,
         weight_bits=args.weight_bits,
-        min_weight_bits=args.min_weight_bits,
         match=args.match,
         steps=args.steps,
-        after=watch,
+        **options,
     )
-    program = stages.weigh(program, error=args.error, allow=args.allow, waivers=args.waivers)
-    if args.time_passes:
-        note(watch.table())
-    if args.format == "json":
-        print(stages.report(program).to_json(), end="")
-    elif args.format == "sarif":
-        print(to_sarif(program), end="")
-    else:
-        print(_text(program))
-    return FINDINGS if program.errors else DONE
 
 
-def _text(program: Program) -> str:
-    figures = stages.report(program).figures
+def _cost(args: argparse.Namespace, program: Program) -> list[dict[str, Any]]:
+    """Run samples through the network before and after bits were taken from its weights, if any were."""
+    path = args.data or args.calibration
+    if not path or all(d.code != WEIGHTS_NARROWED.code for d in program.diagnostics):
+        return []
+    data = read_samples(path, limit=stages.CALIBRATION_SAMPLES)
+    before = _compile(args, program.graph)
+    return stages.cost_of_change(before, program, np.asarray(data.x), data.y)
+
+
+def _text(program: Program, figures: Mapping[str, Any]) -> str:
     parts = []
     if figures["cores"]:
         parts.append(core_table(figures["cores"]))
     if rows := [row for row in figures["whole"] if row["limit"] is not None]:
         parts.append(whole_table(rows))
+    if figures["changes"]:
+        parts.append(change_table(figures["changes"]))
     found = stages.check(program)
     if found:
         parts.append(render_all(found))

@@ -137,11 +137,11 @@ def _check(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument(
         "--waivers", metavar="FILE.toml", help="findings that are accepted until a date, each with its reason"
     )
-    p.add_argument(
-        "--weight-bits", type=whole(1), metavar="N", help="most bits of a weight, 1 to 8"
-    )
+    p.add_argument("--weight-bits", type=whole(1), metavar="N", help="most bits of a weight, 1 to 8")
     p.add_argument("--min-weight-bits", type=whole(1), metavar="N",
                    help="where it does not fit, take bits from large layers, down to this many")  # fmt: skip
+    p.add_argument("--data", metavar="D.npz",
+                   help="with --min-weight-bits: run these before and after, for accuracy")  # fmt: skip
     p.add_argument(
         "--match", choices=("nengo-loihi",), default="", help="reproduce its rounding, errors included"
     )

@@ -17,6 +17,7 @@ from neurodeploy.diagnostics import Diagnostic, in_order
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import ConvMap, Map, Program, SparseMap
 from neurodeploy.recording import Recording
+from neurodeploy.reporting.changes import change_rows
 
 FORMAT = "neurodeploy run 1"
 """First entry of every file of figures."""
@@ -229,10 +230,11 @@ def raster_figures(model: Graph | Program, recording: Recording) -> list[dict[st
 
 
 def program_figures(program: Program) -> dict[str, Any]:
-    """Return used and limit of every resource, core by core and as a whole, and the findings."""
+    """Return used and limit of every resource, what the layout changed, and the findings."""
     return {
         "cores": core_rows(program),
         "whole": whole_rows(program),
+        "changes": change_rows(program),
         "findings": finding_figures(program.diagnostics),
     }
 

@@ -166,6 +166,12 @@ def whole_table(rows: Iterable[Mapping[str, Any]]) -> str:
     return table(["whole network", "used", "limit"], body)
 
 
+def change_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Show what the compiler changed, before and after."""
+    body = [[row["what"], cell(row["before"]), cell(row["after"])] for row in rows]
+    return table(["changed", "before", "after"], body)
+
+
 def card_text(card: Mapping[str, Any]) -> str:
     """Write the card of a run, or of a network that has not run.
 
