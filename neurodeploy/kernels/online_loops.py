@@ -13,6 +13,7 @@ from neurodeploy.kernels.lanes import jit, jit_apart
 from neurodeploy.kernels.online_tables import (
     BEFORE,
     BEHIND,
+    ERROR,
     FULL_MATRIX,
     NEVER,
     PER_POST,
@@ -24,7 +25,7 @@ from neurodeploy.kernels.online_tables import (
     T,
     W,
 )
-from neurodeploy.learning.circuit import FULL, UNIT
+from neurodeploy.learning.circuit import ERROR_ZERO, FULL, UNIT
 from neurodeploy.numerics.draws import FIRST, GOLDEN, SECOND
 
 WHOLE = FULL * UNIT
@@ -119,8 +120,9 @@ def update_trace(row: Any, lut: Any, stream: Any, fired: Any, traces: Any) -> No
 
 @jit
 def known(
-    kind: Any, i: Any, start: Any, first: Any, reward: Any, fired: Any, traces: Any, d: Any, t: Any
-) -> Any:
+    kind: Any, i: Any, start: Any, first: Any, reward: Any, fired: Any, errors: Any, traces: Any, d: Any,
+    t: Any,
+) -> Any:  # fmt: skip
     """Return a variable of one side at neuron i."""
     if kind == TRACE:
         return np.int64(traces[first + i])
@@ -130,7 +132,25 @@ def known(
         return np.int64(d[first + i])
     if kind == REWARD:
         return np.int64(reward)
+    if kind == ERROR:
+        return np.int64(errors[start + i])
     return np.int64(0) if kind == NEVER else np.int64(fired[start + i])
+
+
+@jit
+def error_code(i: Any, linear: Any, shift: Any, apical: Any, active: Any) -> Any:
+    """Return what a neuron's own program writes into ``y2``."""
+    slope = np.int64(active[i]) | linear
+    return min(max(ERROR_ZERO + slope * (np.int64(apical[i]) >> shift), 0), 127)
+
+
+@jit_apart
+def write_errors(pops: Any, shift: Any, apical: Any, active: Any, errors: Any) -> None:
+    """Let every neuron write its ``y2``."""
+    for p in range(len(pops)):
+        if pops[p, 4] == 0:
+            for i in range(pops[p, 0], pops[p, 0] + pops[p, 1]):
+                errors[i] = error_code(i, pops[p, 5], shift, apical, active)
 
 
 @jit
@@ -142,7 +162,7 @@ def sign(x: Any) -> Any:
 @jit_apart
 def side_values(
     product: Any, factors: Any, where: Any, start: Any, some: Any, count: Any, reward: Any,
-    fired: Any, traces: Any, d: Any, t: Any, out: Any,
+    fired: Any, errors: Any, traces: Any, d: Any, t: Any, out: Any,
 ) -> None:  # fmt: skip
     """Multiply what is known on one side of the synapses, at some of its neurons."""
     for n in range(count):
@@ -151,7 +171,10 @@ def side_values(
         if factors[f, 2] == where:
             for n in range(count):
                 i = some[n]
-                x = known(factors[f, 0], i, start, factors[f, 1], reward, fired, traces, d, t) + factors[f, 3]
+                x = (
+                    known(factors[f, 0], i, start, factors[f, 1], reward, fired, errors, traces, d, t)
+                    + factors[f, 3]
+                )
                 out[i] *= sign(x) if factors[f, 4] else x
 
 
@@ -205,7 +228,8 @@ def due_products(update: Any, products: Any, step: Any, due: Any) -> Any:
 @jit_apart
 def apply_update(
     update: Any, layer: Any, projection: Any, pops: Any, products: Any, factors: Any, step: Any,
-    stream: Any, reward: Any, fired: Any, lists: Any, counts: Any, traces: Any, w: Any, d: Any, t: Any,
+    stream: Any, reward: Any, fired: Any, errors: Any, lists: Any, counts: Any, traces: Any, w: Any,
+    d: Any, t: Any,
     due: Any, pre: Any, post: Any, rows: Any, columns: Any, counters: Any,
 ) -> None:  # fmt: skip
     """Change one synaptic variable of one layer."""
@@ -220,11 +244,12 @@ def apply_update(
     n_columns = fill(columns, projection[3], y0, lists, behind, counts[target], kind == PER_PRE)
     for k in range(n):
         side_values(
-            products[due[k]], factors, BEFORE, begin, rows, n_rows, reward, fired, traces, d, t, pre[k]
-        )
+            products[due[k]], factors, BEFORE, begin, rows, n_rows, reward, fired, errors, traces, d, t,
+            pre[k],
+        )  # fmt: skip
         side_values(
-            products[due[k]], factors, BEHIND, behind, columns, n_columns, reward, fired, traces, d, t,
-            post[k],
+            products[due[k]], factors, BEHIND, behind, columns, n_columns, reward, fired, errors, traces, d,
+            t, post[k],
         )  # fmt: skip
     n_rows, n_columns = keep_some(rows, n_rows, pre, n), keep_some(columns, n_columns, post, n)
     if update[0] == W:
@@ -331,8 +356,8 @@ def keep_some(some: Any, count: Any, values: Any, n: Any) -> Any:
 @jit_apart
 def learn_step(
     seed: Any, step: Any, reward: Any, pops: Any, projections: Any, layers: Any, trace_rows: Any, luts: Any,
-    updates: Any, products: Any, factors: Any, fired: Any, lists: Any, counts: Any, traces: Any, w: Any,
-    d: Any, t: Any, due: Any, pre: Any, post: Any, rows: Any, columns: Any, counters: Any,
+    updates: Any, products: Any, factors: Any, fired: Any, errors: Any, lists: Any, counts: Any, traces: Any,
+    w: Any, d: Any, t: Any, due: Any, pre: Any, post: Any, rows: Any, columns: Any, counters: Any,
 ) -> None:  # fmt: skip
     """Run every layer's engine at the end of a step."""
     for a in range(len(layers)):
@@ -349,7 +374,8 @@ def learn_step(
                     call += np.int64(due_products(updates[other], products, step, due)[0] > 0)
             apply_update(
                 updates[u], layer, projections[layer[0]], pops, products, factors, step,
-                key(seed, step, a, call), reward, fired, lists, counts, traces, w, d, t, due, pre, post,
+                key(seed, step, a, call), reward, fired, errors, lists, counts, traces, w, d, t, due, pre,
+                post,
                 rows, columns, counters,
             )  # fmt: skip
 
@@ -372,7 +398,7 @@ def list_spikes(pops: Any, fired: Any, lists: Any, counts: Any) -> Any:
 @jit_apart
 def forward_step(
     pops: Any, rates: Any, projections: Any, phase: Any, x: Any, label: Any, drive: Any, v: Any, q: Any,
-    fired: Any, lists: Any, counts: Any, w: Any, counters: Any,
+    apical: Any, fired: Any, lists: Any, counts: Any, w: Any, counters: Any,
 ) -> None:  # fmt: skip
     """Let the spikes of the step before arrive, and every neuron spike or not."""
     for j in range(len(projections)):
@@ -380,7 +406,7 @@ def forward_step(
         if counts[source]:
             deliver(
                 lists, counts[source], pops[source, 0], w, projections[j, 4], projections[j, 3],
-                pops[target, 0], projections[j, 5], q,
+                pops[target, 0], projections[j, 5], apical if projections[j, 7] else q,
             )  # fmt: skip
             counters[SYNOPS] += counts[source] * projections[j, 3]
     for p in range(len(pops)):
@@ -393,10 +419,11 @@ def forward_step(
 
 def run_samples(
     pops: Any, rates: Any, offsets: Any, phases: Any, projections: Any, layers: Any, trace_rows: Any,
-    luts: Any, updates: Any, products: Any, factors: Any, readout: Any, v: Any, q: Any, fired: Any,
-    drive: Any, traces: Any, w: Any, d: Any, t: Any, clock: Any, counters: Any, xs: Any, labels: Any,
+    luts: Any, updates: Any, products: Any, factors: Any, readout: Any, error_shift: Any, v: Any, q: Any,
+    fired: Any, drive: Any, apical: Any, active: Any, traces: Any, w: Any, d: Any, t: Any, clock: Any,
+    counters: Any, xs: Any, labels: Any,
     order: Any, n_phases: Any, learn: Any, found: Any, lists: Any, counts: Any, due: Any, pre: Any,
-    post: Any, rows: Any, columns: Any,
+    post: Any, rows: Any, columns: Any, errors: Any,
 ) -> None:  # fmt: skip
     """Show samples; count spikes of the read-out in the first phase, and learn if told.
 
@@ -419,19 +446,24 @@ def run_samples(
     start, size = pops[readout, 0], pops[readout, 1]
     for s in range(len(order)):
         x, label = xs[order[s]], labels[order[s]]
+        apical[:] = 0
+        active[:] = 0
         for phase in range(n_phases):
             drive[:] = offsets
             for _ in range(phases[phase, 0]):
                 forward_step(
-                    pops, rates, projections, phase, x, label, drive, v, q, fired, lists, counts, w, counters
-                )
+                    pops, rates, projections, phase, x, label, drive, v, q, apical, fired, lists, counts, w,
+                    counters,
+                )  # fmt: skip
                 if phase == 0:
+                    active |= fired
                     for o in range(size):
                         found[s, o] += fired[start + o]
                 if learn:
                     clock[1] += 1
+                    write_errors(pops, error_shift, apical, active, errors)
                     learn_step(
                         clock[0], clock[1], phases[phase, 1], pops, projections, layers, trace_rows, luts,
-                        updates, products, factors, fired, lists, counts, traces, w, d, t, due, pre, post,
-                        rows, columns, counters,
+                        updates, products, factors, fired, errors, lists, counts, traces, w, d, t, due, pre,
+                        post, rows, columns, counters,
                     )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neurodeploy.learning import engine
 from neurodeploy.learning.arithmetic import DEFAULT, Arithmetic
-from neurodeploy.learning.circuit import FULL, UNIT, WEIGHT_SHIFT, Circuit, Population
+from neurodeploy.learning.circuit import ERROR_ZERO, FULL, UNIT, WEIGHT_SHIFT, Circuit, Population
 from neurodeploy.numerics.draws import Draws
 
 Ints = npt.NDArray[np.int64]
@@ -25,6 +25,8 @@ class Network:
     fired: Arrays
     synapses: tuple[engine.Synapses, ...]
     step: int = 0
+    apical: Arrays = dataclasses.field(default_factory=dict)
+    active: Arrays = dataclasses.field(default_factory=dict)
 
 
 def at_rest(circuit: Circuit) -> Network:
@@ -58,6 +60,8 @@ def run(
     """
     found = []
     for sample, label in zip(np.asarray(x, np.int64), np.asarray(labels), strict=True):
+        zero = {p.name: np.zeros(p.size, np.int64) for p in circuit.populations}
+        network = dataclasses.replace(network, apical=dict(zero), active=dict(zero))
         counted = np.zeros(circuit[circuit.readout].size, np.int64)
         for at, phase in enumerate(circuit.phases):
             drive = {
@@ -66,6 +70,9 @@ def run(
             }
             for _ in range(phase.steps):
                 network = _spike(circuit, network, _codes(circuit, sample, int(label)), drive, at)
+                if at == 0:
+                    seen = {k: network.active[k] | v for k, v in network.fired.items()}
+                    network = dataclasses.replace(network, active=seen)
                 network = _learn(circuit, network, phase.reward, seed, arithmetic)
                 counted += network.fired[circuit.readout] * (at == 0)
         found.append(counted)
@@ -82,21 +89,25 @@ def _codes(circuit: Circuit, sample: Ints, label: int) -> Arrays:
 
 
 def _spike(circuit: Circuit, network: Network, codes: Arrays, drive: Arrays, phase: int) -> Network:
-    v, fired = {}, {}
+    v, fired, apical = {}, {}, {}
     for p in circuit.populations:
         if p.role != "neurons":
             total = drive[p.name] + codes[p.name] * p.rates[phase]
             fired[p.name] = (total >= FULL * UNIT).astype(np.int64)
             v[p.name], drive[p.name] = network.v[p.name], total - FULL * UNIT * fired[p.name]
             continue
-        arriving = np.zeros(p.size, np.int64)
+        arriving = {False: np.zeros(p.size, np.int64), True: network.apical[p.name]}
         for j, s in zip(circuit.projections, network.synapses, strict=True):
             if j.target == p.name:
-                arriving = arriving + ((s.w @ network.fired[j.source]) << (WEIGHT_SHIFT + j.exponent))
-        total = np.maximum(network.v[p.name] + arriving, p.floor)
+                more = (s.w @ network.fired[j.source]) << (WEIGHT_SHIFT + j.exponent)
+                arriving[j.apical] = arriving[j.apical] + more
+        apical[p.name] = arriving[True]
+        total = np.maximum(network.v[p.name] + arriving[False], p.floor)
         fired[p.name] = (total > p.threshold).astype(np.int64)
         v[p.name] = np.where(fired[p.name], 0, total)
-    return dataclasses.replace(network, v=v, fired=fired, step=network.step + 1)
+    return dataclasses.replace(
+        network, v=v, fired=fired, apical={**network.apical, **apical}, step=network.step + 1
+    )
 
 
 def _learn(circuit: Circuit, network: Network, reward: int, seed: int, how: Arithmetic) -> Network:
@@ -104,7 +115,9 @@ def _learn(circuit: Circuit, network: Network, reward: int, seed: int, how: Arit
     for at, j in enumerate(circuit.projections):
         if j.rule is None:
             continue
-        written = {t.variable: [reward] for t in j.rule.traces if t.source == "neuron"}
+        slope = network.active[j.target] | int(circuit[j.target].linear)
+        error = ERROR_ZERO + slope * (network.apical[j.target] >> circuit.error_shift)
+        written = {"y3": np.array([reward]), "y2": np.clip(error, 0, 127)}
         changed[at] = engine.step(
             j.rule,
             network.synapses[at],

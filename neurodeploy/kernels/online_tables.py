@@ -18,8 +18,8 @@ from neurodeploy.learning.notation import Factor, Product, Update, variables
 Array = npt.NDArray[Any]
 
 ROLES = {"neurons": 0, "data": 1, "label": 2, "constant": 3}
-X0, Y0, TRACE, W, D, T, REWARD, NEVER = range(8)
-"""Kinds of factors; a trace that neurons write is the phase's flag here, as is ``r1``; ``r0`` is 0."""
+X0, Y0, TRACE, W, D, T, REWARD, NEVER, ERROR = range(9)
+"""Kinds of factors. Of traces that neurons write, ``y3`` is the phase's flag and ``y2`` their error."""
 BEFORE, BEHIND, SYNAPSE = range(3)
 """Where a factor is known."""
 FULL_MATRIX, PER_POST, PER_PRE = range(3)
@@ -30,12 +30,13 @@ FULL_MATRIX, PER_POST, PER_PRE = range(3)
 class Tables:
     """Numbers only, row after row.
 
-    ``populations``: start, size, threshold, floor, role. ``projections``: source, target, I, O, first weight,
-    shift, learning layer or -1. ``layers``: projection, first trace, traces, first update, updates, how d is
-    kept, first d, how t is kept, first t, whether numbers are shared. ``traces``: start neuron, size, first
-    value, 0 pre or 1 post. ``updates``: variable, first product, products, fine bits, lost bits, low, high,
-    place in the rule. ``products``: mantissa, shift, decimation or -1, first factor, factors, whether it
-    needs a spike before, and behind. ``factors``: kind, first value, where it is known, plus, sign.
+    ``populations``: start, size, threshold, floor, role, whether linear. ``projections``: source, target, I,
+    O, first weight, shift, learning layer or -1, whether apical. ``layers``: projection, first trace, traces,
+    first update, updates, how d is kept, first d, how t is kept, first t, whether numbers are shared.
+    ``traces``: start neuron, size, first value, 0 pre or 1 post. ``updates``: variable, first product,
+    products, fine bits, lost bits, low, high, place in the rule. ``products``: mantissa, shift, decimation or
+    -1, first factor, factors, whether it needs a spike before, and behind. ``factors``: kind, first value,
+    where it is known, plus, sign.
     """
 
     populations: Array
@@ -50,6 +51,7 @@ class Tables:
     products: Array
     factors: Array
     readout: int
+    error_shift: int
 
 
 @dataclass
@@ -61,6 +63,10 @@ class State:
     v, q : ndarray of int32, shape (N,)
     drive : ndarray of int64, shape (N,)
         How far sources are.
+    apical : ndarray of int32, shape (N,)
+        Errors collected.
+    active : ndarray of uint8, shape (N,)
+        Who spiked in the first phase.
     fired : ndarray of uint8, shape (N,)
         Who spiked in the last step.
     traces, d, t : ndarray of int32
@@ -73,6 +79,8 @@ class State:
     q: Array
     fired: Array
     drive: Array
+    apical: Array
+    active: Array
     traces: Array
     w: Array
     d: Array
@@ -127,7 +135,10 @@ class _Builder:
         n = sum(p.size for p in c.populations)
         offsets = [np.zeros(p.size, np.int64) if p.offsets is None else p.offsets for p in c.populations]
         silent = (0,) * len(c.phases)
-        rows = [[self.starts[p.name], p.size, p.threshold, p.floor, ROLES[p.role]] for p in c.populations]
+        rows = [
+            [self.starts[p.name], p.size, p.threshold, p.floor, ROLES[p.role], int(p.linear)]
+            for p in c.populations
+        ]
         found = Tables(
             populations=_table(rows),
             rates=np.array([p.rates or silent for p in c.populations], np.int64),
@@ -135,6 +146,7 @@ class _Builder:
             phases=_table([[p.steps, p.reward] for p in c.phases]),
             luts=np.array(self.luts, np.int64).reshape(-1, 2, 128, 2),
             readout=self.names.index(c.readout),
+            error_shift=c.error_shift,
             **{k: _table(rows) for k, rows in self.rows.items()},
         )
         synaptic = {k: np.zeros(self.used[k] + 1, np.int32) for k in ("traces", "d", "t")}
@@ -143,6 +155,8 @@ class _Builder:
             q=np.zeros(n, np.int32),
             fired=np.zeros(n, np.uint8),
             drive=np.zeros(n, np.int64),
+            apical=np.zeros(n, np.int32),
+            active=np.zeros(n, np.uint8),
             w=np.concatenate(self.weights).astype(np.int16),
             clock=np.array([seed, 0], np.int64),
             **synaptic,
@@ -155,7 +169,7 @@ class _Builder:
         self.rows["projections"].append(
             [
                 self.names.index(j.source), self.names.index(j.target), j.weight.shape[1], j.weight.shape[0],
-                self.used["w"], WEIGHT_SHIFT + j.exponent, layer,
+                self.used["w"], WEIGHT_SHIFT + j.exponent, layer, int(j.apical),
             ]
         )  # fmt: skip
         self.used["w"] += size
@@ -241,7 +255,8 @@ def _factor(f: Factor, numbered: dict[str, int], places: dict[str, tuple[int, in
         return [D if v == "d" else T, first, where]
     if v in numbered:
         return [TRACE, numbered[v], BEFORE if v[0] == "x" else BEHIND]
-    return {"w": [W, 0, SYNAPSE], "r0": [NEVER, 0, BEFORE]}.get(v, [REWARD, 0, BEFORE])
+    other = {"w": [W, 0, SYNAPSE], "r0": [NEVER, 0, BEFORE], "y2": [ERROR, 0, BEHIND]}
+    return other.get(v, [REWARD, 0, BEFORE])
 
 
 def _check(rule: Rule, how: Arithmetic) -> None:
@@ -250,6 +265,7 @@ def _check(rule: Rule, how: Arithmetic) -> None:
             f"rule '{rule.name}' has epochs of {rule.epoch} steps; this kernel runs epochs of 1"
         )
     imposed = [t.variable for t in rule.traces if t.source == "imposed"]
+    imposed += [t.variable for t in rule.traces if t.source == "neuron" and t.variable not in ("y2", "y3")]
     if imposed:
         raise OptionError(f"rule '{rule.name}' reads {imposed[0]}, which software would have to write")
     slips = (how.rounding, how.decimation, how.clip, how.negative_exponent)
@@ -291,7 +307,7 @@ def _kept(rule: Rule, name: str, how: Arithmetic) -> int:
     if any(product_shift(p, fine, how) < fine for p in update.products):
         return FULL_MATRIX
     read = {v for v in _reads(update) if v[0] not in "ur" and v != name}
-    if read <= {"y0", "y1", "y2", "y3"}:
+    if read <= {"y0", "y1", "y2", "y3"}:  # y3 may be the phase's flag, which is the same everywhere
         return PER_POST
     return PER_PRE if read <= {"x0", "x1", "x2"} else FULL_MATRIX
 

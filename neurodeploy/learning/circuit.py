@@ -22,6 +22,8 @@ FULL = 255
 """Code of an input that spikes at its source's whole rate."""
 UNIT = 1024
 """Rates of sources are in spikes per so many steps."""
+ERROR_ZERO = 64
+"""No error in the trace that neurons write: ``y2 = 64 + slope * (collected error >> shift)``, 0 to 127."""
 WEIGHT_SHIFT = 6
 """Loihi adds ``code * 2**(6 + exponent)`` to a compartment at a spike."""
 
@@ -44,6 +46,9 @@ class Population:
         Neurons; or a source driven by the sample, by its label, or always on.
     rates : tuple of int
         Of a source, one for every phase: spikes per `UNIT` steps of an input of `FULL`.
+    linear : bool
+        Whether the error that a neuron's own program passes on to its synapses ignores its slope; otherwise
+        there is none while it did not spike in the first phase.
     offsets : ndarray of int, shape (size,), optional
         Of a source, from 0 to below ``FULL * UNIT``: how far each is at the start of a phase.
     """
@@ -55,6 +60,7 @@ class Population:
     role: Role = "neurons"
     rates: tuple[int, ...] = ()
     offsets: Ints | None = None
+    linear: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +76,8 @@ class Projection:
         From -8 to 7.
     rule : Rule, optional
         How they learn.
+    apical : bool
+        Whether spikes add to the error that the neuron collects, in place of its input.
     """
 
     source: str
@@ -77,6 +85,7 @@ class Projection:
     weight: Ints
     exponent: int = 0
     rule: Rule | None = None
+    apical: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +97,8 @@ class Circuit:
     populations : tuple of Population
     projections : tuple of Projection
     phases : tuple of Phase
+    error_shift : int
+        How far a collected error is shifted right on its way into trace ``y2``.
     readout : str
         Population whose spikes in the first phase are the answer.
 
@@ -101,6 +112,7 @@ class Circuit:
     projections: tuple[Projection, ...]
     phases: tuple[Phase, ...]
     readout: str
+    error_shift: int = 12
 
     def __post_init__(self) -> None:
         for p in self.populations:

@@ -8,7 +8,7 @@
     below, above -> out                     drives the output to its target while the label is shown
     below, above -> h1, h2, ...             the way back: fixed, drawn once (path "direct")
     label -> h1, h2, ...                    or from the label itself (path "label")
-    reset, lift -> ...                      after each phase membranes go to their floor, and up to 0
+    reset, lift -> ...                      after each phase membranes go to their floor, and up to near 0
     closed -> below, above                  no errors in the first phase
 
 Everything is spikes. A sample's pixels and label enter as spike trains of sources, and three gating neurons
@@ -18,13 +18,16 @@ follow the phases; the host does nothing else, and reads the output's spike coun
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import OptionError
+from neurodeploy.learning import forms
 from neurodeploy.learning.circuit import (
     FULL,
     UNIT,
@@ -33,15 +36,15 @@ from neurodeploy.learning.circuit import (
     Population,
     Projection,
 )
-from neurodeploy.learning.description import Phase, Rule
-from neurodeploy.learning.notation import Factor
+from neurodeploy.learning.description import Phase, Rule, Trace
+from neurodeploy.learning.notation import Factor, Product
 from neurodeploy.learning.rate import RateRule
 
 Ints = npt.NDArray[np.int64]
 GATE = 7
 """Weight exponent of gating neurons: one spike takes every membrane to its floor."""
 ERROR_UNIT = 60
-"""Code of a label's or an output's synapse onto error neurons, and their threshold."""
+"""Code of a label's or an output's synapse onto error neurons; half of it is their threshold."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,16 @@ class Setup:
         Of the trace of incoming spikes.
     exponents : tuple of int
         Of ``dw`` in each layer.
+    calm : int, optional
+        Exponent of a further product of hidden layers' ``dw``, ``-2^calm u x1 y1``: neurons that are often on
+        lose weight. None is none.
     frozen : tuple of int
         Plastic layers that are held as they were drawn.
     shuffled : bool
         Whether signs of the way back are drawn anew for every neuron and kind: a control that must fail.
+    mechanism : {"two-phase", "neuron-trace"}
+        Whether errors make neurons spike, and tags count (Loihi 1); or neurons collect errors by a program of
+        their own, and their synapses read them (Loihi 2).
     """
 
     forward: int = 60
@@ -90,8 +99,10 @@ class Setup:
     tau: float = 32.0
     impulse: float = 16.0
     exponents: tuple[int, ...] = (-3,)
+    calm: int | None = None
     frozen: tuple[int, ...] = ()
     shuffled: bool = False
+    mechanism: Literal["two-phase", "neuron-trace"] = "two-phase"
 
     def __post_init__(self) -> None:
         if self.forward < 1 or self.error < 1 or self.gap < 2:
@@ -155,6 +166,14 @@ def circuit(
     return Circuit(populations, joins, made.phases, "out")
 
 
+def form(rule: RateRule, setup: Setup) -> Rule:
+    """Return what a rule's synapses run under a setup, before its numbers are put in."""
+    chip = rule.chip()
+    if setup.mechanism == "two-phase":
+        return chip
+    return forms.neuron_trace(chip.name, chip.feedback, layers=chip.layers)
+
+
 def codes(x: npt.ArrayLike, *, divide_by: float = 255.0) -> npt.NDArray[np.uint8]:
     """Turn samples, shape (B, ...), into codes of a circuit's data source, the constant input last."""
     given = np.asarray(x, np.float64).reshape(len(np.asarray(x)), -1) / divide_by
@@ -187,6 +206,18 @@ def scaled(rule: Rule, exponent: int, setup: Setup) -> Rule:
     return dataclasses.replace(rule, updates=tuple(updates), traces=traces, phases=setup.phases)
 
 
+def _calmed(rule: Rule | None, exponent: int, s: Setup) -> Rule | None:
+    """Add the product that takes weight from neurons that are often on."""
+    if rule is None:
+        return None
+    more = Product(-1, exponent, (Factor(f"u{int(np.log2(s.period))}"), Factor("x1"), Factor("y1")))
+    updates = tuple(
+        dataclasses.replace(u, products=(*u.products, more)) if u.target == "w" else u for u in rule.updates
+    )
+    own = Trace("y1", s.tau, s.impulse / 8)
+    return dataclasses.replace(rule, updates=updates, traces=(*rule.traces, own))
+
+
 def _sources(sizes: tuple[int, ...], s: Setup, rng: np.random.Generator) -> list[Population]:
     both = s.rates(forward=s.input_rate, error=s.input_rate)
     pace = rng.integers(0, FULL * UNIT, sizes[0] + 1)
@@ -204,15 +235,14 @@ def _neurons(names: list[str], sizes: tuple[int, ...], s: Setup) -> list[Populat
     found = []
     for at, (name, size) in enumerate(zip(names, sizes, strict=True)):
         threshold = s.thresholds[min(at, len(s.thresholds) - 1)] << WEIGHT_SHIFT
-        found.append(Population(name, size, threshold, -_lift(s.floor * threshold)))
+        found.append(Population(name, size, threshold, _floor(s.floor * threshold), linear=name == "out"))
     unit = ERROR_UNIT << WEIGHT_SHIFT
-    return [*found, *(Population(n, sizes[-1], unit - 1, -_lift(16 * unit)) for n in ("below", "above"))]
+    return [*found, *(Population(n, sizes[-1], unit // 2, _floor(16 * unit)) for n in ("below", "above"))]
 
 
-def _lift(depth: float) -> int:
-    """Return how far one spike of the strongest synapse lifts a membrane that has at least this depth."""
-    exponent = int(np.ceil(np.log2(depth / (254 << WEIGHT_SHIFT))))
-    return 254 << (WEIGHT_SHIFT + exponent) if exponent >= 0 else (254 << WEIGHT_SHIFT) >> -exponent
+def _floor(depth: float) -> int:
+    """Return the nearest floor that a compartment has, ``1 - 2**e``, at or below a depth."""
+    return 1 - int(2 ** math.ceil(math.log2(depth)))
 
 
 def _forward(
@@ -225,35 +255,40 @@ def _forward(
         learns = at not in s.frozen and (not only_last or target == "out")
         exponent = s.exponents[min(at, len(s.exponents) - 1)]
         found.append(
-            Projection(source, target, even(drawn), 0, scaled(rule.chip(), exponent, s) if learns else None)
+            Projection(source, target, even(drawn), 0, scaled(form(rule, s), exponent, s) if learns else None)
         )
+        if learns and s.calm is not None and target != "out":
+            found[-1] = dataclasses.replace(found[-1], rule=_calmed(found[-1].rule, s.calm, s))
     return found
 
 
 def _errors(classes: int, s: Setup) -> list[Projection]:
     """Compare: *below* spikes for every spike the label has more than the output, *above* for the rest."""
-    one = np.eye(classes, dtype=np.int64)
+    one, apart = np.eye(classes, dtype=np.int64), s.mechanism == "neuron-trace"
     return [
         Projection("label", "below", ERROR_UNIT * one),
         Projection("out", "below", -ERROR_UNIT * one),
         Projection("hold", "above", -4 * ERROR_UNIT * one),
         Projection("out", "above", ERROR_UNIT * one),
-        Projection("below", "out", s.teach * one),
-        Projection("above", "out", -s.teach * one),
+        Projection("below", "out", s.teach * one, apical=apart),
+        Projection("above", "out", -s.teach * one, apical=apart),
     ]
 
 
 def _back(
     path: str, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
 ) -> list[Projection]:
-    found = []
+    found, apart = [], s.mechanism == "neuron-trace"
     for name, size in zip(names, sizes[1:-1], strict=True):
         drawn = even(_balanced(rng.uniform(-s.feedback, s.feedback, (size, sizes[-1]))))
         if path == "label":
-            found.append(Projection("label", name, drawn))
+            found.append(Projection("label", name, drawn, apical=apart))
             continue
         other = even(rng.uniform(-s.feedback, s.feedback, drawn.shape)) if s.shuffled else -drawn
-        found += [Projection("below", name, drawn), Projection("above", name, other)]
+        found += [
+            Projection("below", name, drawn, apical=apart),
+            Projection("above", name, other, apical=apart),
+        ]
     return found
 
 
@@ -268,7 +303,7 @@ def _gates(names: list[str], populations: tuple[Population, ...], s: Setup) -> l
     for p in (p for p in populations if p.name in (*names, "below", "above")):
         column = np.full((p.size, 1), 254, np.int64)
         found.append(Projection("reset", p.name, -column, GATE))
-        exponent = int(np.log2(-p.floor / (254 << WEIGHT_SHIFT)))
+        exponent = (-p.floor).bit_length() - 8 - WEIGHT_SHIFT
         found.append(Projection("lift", p.name, column, exponent))
     for name, dead in zip(("below", "above"), s.dead, strict=True):
         column = np.full((sizes_of(populations, name), 1), -254, np.int64)

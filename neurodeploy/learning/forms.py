@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 from neurodeploy.learning.description import Feedback, Phase, Rule, Trace, describe
@@ -51,5 +52,26 @@ def signed_tag(
         epoch=1,
         feedback=feedback,
         phases=(Phase("forward", PHASE_STEPS), Phase("error", PHASE_STEPS, reward=1, feedback=True)),
+        layers=layers,
+    )
+
+
+def neuron_trace(name: str, feedback: Feedback, *, layers: str = "all") -> Rule:
+    """Describe a rule whose error the neuron's own program collects and writes into ``y2``, 64 for none.
+
+    Parameters
+    ----------
+    name : str
+    feedback : Feedback
+    layers : str
+    """
+    return describe(
+        name,
+        "dw = 2^-4*u7*x1*(y2-64)",
+        Trace("x1", TAU, IMPULSE),
+        Trace("y2", source="neuron"),
+        epoch=1,
+        feedback=dataclasses.replace(feedback, mechanism="neuron-trace"),
+        phases=(Phase("forward", PHASE_STEPS), Phase("error", PHASE_STEPS, feedback=True)),
         layers=layers,
     )

@@ -1,5 +1,6 @@
 """The kernel of online learning equals the chip's engine, run at every synapse, in every integer."""
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +25,7 @@ RULES = [
     describe("oja", "dw = 2^6*u1*x1*y1 - 2^7*u1*y1*y2*w", X1, Y1, Y2),
     describe("eligibility", "dt = 2*u0*x1*y1 - 2^-2*u0*t\ndw = 2^2*u2*t*r1", X1, Y1),
     describe("delays", "dd = x0*y1 - y0*x2\ndw = 2^2*u1*x1*(d-3)*sgn(w-2)", X1, X2, Y1),
+    describe("error", "dw = 2^1*u3*x1*(y2-64)", X1, Trace("y2", source="neuron")),
     describe("signs", "dw = 3*u0*sgn(x1-9)*sgn(y1-4) + y0*(x2-20)", X1, X2, Y1),
 ]
 
@@ -39,8 +41,11 @@ def circuit(rule, rng, sizes=(7, 6, 5)):
              for a, b, w in zip(pops, pops[1:3], weights, strict=False)]  # fmt: skip
     back = rng.integers(-127, 128, (sizes[1], 5)) * 2
     joins += [Projection("label", "h0", back, 1), Projection("h1", "h0", back[:, : sizes[2]])]
+    joins += [Projection("label", "h0", back[:, ::-1], 1, apical=True)]
+    joins += [Projection("label", "h1", back[: sizes[2]], apical=True)]
     phases = (Phase("forward", 9), Phase("gap", 2), Phase("error", 9, reward=1))
-    return Circuit(tuple(pops), tuple(joins), phases, "h1")
+    pops[2] = dataclasses.replace(pops[2], linear=True)
+    return Circuit(tuple(pops), tuple(joins), phases, "h1", error_shift=10)
 
 
 def agree(rule, seed, how=DEFAULT, samples=4):

@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from neurodeploy.compiler.checks.plasticity import expressible
 from neurodeploy.errors import OptionError
 from neurodeploy.kernels import online, online_tables
 from neurodeploy.learning import DEEP, deep
 from neurodeploy.learning.circuit import Circuit, Population, Projection
+from neurodeploy.targets import target
 
 
 def made(rule="dfa", sizes=(12, 10, 8, 3), **setup):
@@ -66,9 +68,11 @@ def test_without_errors_no_weight_ever_changes():
     assert state.counters[0] > 1000
 
 
+@pytest.mark.parametrize("mechanism", ["two-phase", "neuron-trace"])
 @pytest.mark.parametrize("rule", ["delta", "dfa", "drtp"])
-def test_learning_helps(rule):
-    wired = made(rule, exponents=(-4, -4, 0), feedback=60)
+def test_learning_helps(rule, mechanism):
+    exponents = (-4, -4, 0) if mechanism == "two-phase" else (-6, -6, -3)
+    wired = made(rule, exponents=exponents, feedback=60, mechanism=mechanism)
     laid, state = online_tables.tables(wired)
     x, labels = blobs(np.random.default_rng(1), 600)
     codes = deep.codes(x, divide_by=1)
@@ -77,6 +81,27 @@ def test_learning_helps(rule):
     last = online.run(laid, state, codes, labels, learn=False, phases=3)
     assert (first.argmax(axis=1) == labels).mean() < 0.7
     assert (last.argmax(axis=1) == labels).mean() > 0.9
+
+
+@pytest.mark.parametrize(("mechanism", "chips"), [("two-phase", ["loihi1"]), ("neuron-trace", ["loihi2"])])
+@pytest.mark.parametrize("rule", ["delta", "dfa", "drtp"])
+def test_the_chip_can_express_what_is_run(rule, mechanism, chips):
+    wired = made(rule, mechanism=mechanism)
+    for chip in chips:
+        assert {expressible(j.rule, target(chip)) for j in wired.plastic} == {"yes"}
+
+
+def test_silent_neurons_learn_nothing_where_neurons_collect_errors():
+    """The slope is the neuron's own: no spike in the first phase, no change, whatever the error."""
+    wired = made(mechanism="neuron-trace")
+    dumb = tuple(
+        dataclasses.replace(j, weight=np.full_like(j.weight, -254)) if j.target == "h1" and j.rule else j
+        for j in wired.projections
+    )
+    laid, state = online_tables.tables(dataclasses.replace(wired, projections=dumb))
+    x, labels = blobs(np.random.default_rng(1), 30)
+    online.run(laid, state, deep.codes(x, divide_by=1), labels)
+    assert (state.w[: 13 * 10] == -254).all()
 
 
 def test_odd_circuits_are_refused():

@@ -1,0 +1,189 @@
+"""Measure a learning rule on MNIST and write what it reached, with its cost and its controls, as JSON.
+
+    python tools/bench_rules.py --rule dfa --tier C --seeds 3 --epochs 5
+    python tools/bench_rules.py --rule dfa --tier C --control frozen --seeds 1
+    python tools/bench_rules.py --rule dfa --tier R --validate
+
+Without ``--validate`` every seed learns from the whole training set and sees the test set once, at its end.
+With it the last 5,000 training samples are held out, and the test set stays closed: so numbers are chosen.
+With it the last 5,000 training samples are held out, and the test set stays closed: numbers are chosen so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from neurodeploy.backends import deep as teaching  # noqa: E402
+from neurodeploy.compiler.checks.plasticity import expressible  # noqa: E402
+from neurodeploy.learning import DEEP, deep, rate  # noqa: E402
+from neurodeploy.targets import target  # noqa: E402
+
+RESULTS = ROOT / "tools" / "results" / "rules"
+HELD_OUT = 5000
+CONTROLS = ("none", "frozen", "shuffled")
+HOST = "samples and labels become spike trains; spike counts are read"
+TIER_C = deep.Setup(
+    mechanism="neuron-trace", thresholds=(1020, 1020, 256), input_rate=512, label_rate=512, impulse=4,
+    teach=128, feedback=40, exponents=(-7, -7, -4),
+)  # fmt: skip
+"""Chosen on the held-out part of the training set."""
+
+
+def mnist() -> dict[str, np.ndarray]:
+    """Find and open MNIST."""
+    places = [Path(p) for p in (os.environ.get("NEURODEPLOY_DATA"), ROOT.parent / "shared" / "data") if p]
+    found = next((p / "mnist.npz" for p in places if (p / "mnist.npz").is_file()), None)
+    if found is None:
+        raise SystemExit("MNIST is not there; set NEURODEPLOY_DATA to the folder of mnist.npz")
+    with np.load(found) as file:
+        return {k: file[k] for k in file.files}
+
+
+def split(*, validate: bool, limit: int | None) -> tuple[Any, Any, Any, Any]:
+    """Return samples and labels to learn from, and to be judged by."""
+    data = mnist()
+    x, y = data["x_train"], data["y_train"].astype(np.int64)
+    if validate:
+        shown = slice(0, min(limit or len(x), len(x) - HELD_OUT))
+        return x[shown], y[shown], x[-HELD_OUT:], y[-HELD_OUT:]
+    return x[:limit], y[:limit], data["x_test"], data["y_test"].astype(np.int64)
+
+
+def in_integers(
+    rule: str, seed: int, data: tuple[Any, Any, Any, Any], o: argparse.Namespace
+) -> dict[str, Any]:
+    """Learn in tier C; return figures of one seed."""
+    setup = setup_of(o)
+    x, y, x_new, y_new = data
+    codes = deep.codes(x)
+    wired = deep.circuit(DEEP[rule], o.sizes, rng=np.random.default_rng(seed), setup=setup)
+    course = teaching.begin(wired, seed=seed)
+    start = time.process_time()
+    course = teaching.teach(
+        course, codes, y, epochs=o.epochs, seed=seed, progress=said(f"{rule} seed {seed}"),
+        checkpoint=o.checkpoint,
+    )  # fmt: skip
+    seconds = time.process_time() - start
+    fits = {t: sorted({expressible(j.rule, target(t)) for j in wired.plastic}) for t in ("loihi1", "loihi2")}
+    return {
+        "seed": seed,
+        "accuracy": teaching.accuracy(course, deep.codes(x_new), y_new),
+        "samples_per_second": len(course.right) / seconds,
+        "per_sample": course.per_sample(),
+        "neurons": sum(p.size for p in wired.populations if p.role == "neurons"),
+        "synapses": int(sum(j.weight.size for j in wired.projections)),
+        "plastic_layers": len(wired.plastic),
+        "expressible": fits,
+        "rules": sorted({j.rule.text for j in wired.plastic if j.rule}),
+        "curve": teaching.curve(course.right, 40),
+    }
+
+
+def setup_of(o: argparse.Namespace) -> deep.Setup:
+    """Return the numbers of a run, with its control."""
+    told = {k: ast for k, ast in (json.loads(o.set) if o.set else {}).items()}
+    told = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    setup = dataclasses.replace(TIER_C, **told)
+    if o.control == "frozen":
+        return dataclasses.replace(setup, frozen=tuple(range(len(o.sizes) - 2)))
+    return dataclasses.replace(setup, shuffled=o.control == "shuffled")
+
+
+def in_rates(rule: str, seed: int, data: tuple[Any, Any, Any, Any], o: argparse.Namespace) -> dict[str, Any]:
+    """Learn in tier R, in batches; return figures of one seed, with the cosine to the gradient."""
+    x, y, x_new, y_new = data
+    x, x_new = (np.asarray(a, np.float64).reshape(len(a), -1) / 255 for a in (x, x_new))
+    rng = np.random.default_rng(seed)
+    chosen = DEEP[rule]
+    net = rate.network(o.sizes, chosen, rng=rng)
+    cosines, advance = [], said(f"{rule} seed {seed}")
+    for epoch in range(o.epochs):
+        order = rng.permutation(len(x))
+        speed = o.rate * (1 - epoch / o.epochs)
+        for at in range(0, len(x), o.batch):
+            some = order[at : at + o.batch]
+            net = rate.learn(chosen, net, x[some], y[some], rate=speed, decay=o.decay)
+        ids = order[:1000]
+        mine, _ = rate.changes(chosen, net, x[ids], y[ids])
+        true, _ = rate.changes(DEEP["backprop"], net, x[ids], y[ids])
+        cosines.append([round(rate.cosine(a, b), 4) for a, b in zip(mine, true, strict=True)])
+        advance((epoch + 1) * len(x), o.epochs * len(x))
+    out = rate.forward(net, x_new).rates[-1]
+    return {
+        "seed": seed,
+        "accuracy": float((out.argmax(axis=1) == y_new).mean()),
+        "cosine_to_gradient": cosines,
+    }
+
+
+def said(name: str) -> Any:
+    """Return what prints how far a run is."""
+
+    def advance(done: int, total: int) -> None:
+        if done == total or done % 10000 == 0:
+            print(f"{name}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    return advance
+
+
+def measure(o: argparse.Namespace) -> dict[str, Any]:
+    """Run every seed."""
+    data = split(validate=o.validate, limit=o.limit)
+    one = in_integers if o.tier == "C" else in_rates
+    runs = [one(o.rule, seed, data, o) for seed in o.seeds]
+    found = [r["accuracy"] for r in runs]
+    numbers = dataclasses.asdict(setup_of(o)) if o.tier == "C" else {"rate": o.rate, "batch": o.batch}
+    return {
+        "rule": o.rule, "tier": o.tier, "control": o.control, "data": "mnist",
+        "judged_by": "held out of training" if o.validate else "test set, once per seed",
+        "samples": len(data[0]), "epochs": o.epochs, "sizes": list(o.sizes), "numbers": numbers,
+        "host": HOST if o.tier == "C" else "everything", "mean": float(np.mean(found)),
+        "spread": float(np.std(found)), "runs": runs,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure, print, write."""
+    p = argparse.ArgumentParser(description="Measure a learning rule on MNIST.")
+    p.add_argument("--rule", required=True, choices=list(DEEP))
+    p.add_argument("--tier", choices=("R", "C"), default="C")
+    p.add_argument("--seeds", type=int, default=3, help="how many, from 0")
+    p.add_argument("--first-seed", type=int, default=0)
+    p.add_argument("--epochs", type=int, default=1)
+    p.add_argument("--hidden", default="200,200", help="neurons of each hidden layer")
+    p.add_argument("--limit", type=int, help="only the first training samples")
+    p.add_argument("--control", choices=CONTROLS, default="none")
+    p.add_argument("--validate", action="store_true", help="never open the test set")
+    p.add_argument("--set", help='numbers of tier C as JSON: {"feedback": 60}')
+    p.add_argument("--rate", type=float, default=0.1, help="of tier R")
+    p.add_argument("--batch", type=int, default=50, help="of tier R")
+    p.add_argument("--decay", type=float, default=0.0, help="of tier R")
+    p.add_argument("--checkpoint", help="tier C: written as it goes")
+    p.add_argument("--out", help="JSON; tools/results/rules/... by default unless --validate")
+    o = p.parse_args()
+    o.sizes = (784, *map(int, filter(None, o.hidden.split(","))), 10)
+    o.seeds = range(o.first_seed, o.first_seed + o.seeds)
+    found = measure(o)
+    deepness = "-".join(map(str, o.sizes[1:-1]))
+    name = f"{o.rule}-{o.tier}-{deepness}" + ("" if o.control == "none" else f"-{o.control}")
+    path = Path(o.out) if o.out else None if o.validate else RESULTS / f"{name}.json"
+    print(f"{name}: {found['mean']:.4f} +- {found['spread']:.4f} ({found['judged_by']})")
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
