@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +57,8 @@ def _integer(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    return (
-        "" if isinstance(value, int | float) and not isinstance(value, bool) else f"{value!r} is not a number"
-    )
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return "" if good else f"{value!r} is not a number"
 
 
 def _flag(value: Any) -> str:

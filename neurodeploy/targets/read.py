@@ -17,6 +17,7 @@ from neurodeploy.targets.facts import Limit, Rival
 from neurodeploy.targets.fields import ABSENT, Field
 from neurodeploy.targets.schema import (
     COUPLED_FORMS,
+    COUPLED_KEYS,
     COUPLED_LIMIT,
     COUPLED_TERMS,
     ERRATUM_KEYS,
@@ -130,7 +131,7 @@ def _lines(text: str) -> dict[str, int]:
 
 def _read_header(sheet: Sheet, data: dict[str, Any]) -> None:
     version = data.get("schema")
-    if not isinstance(version, int):
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         sheet.fault(rules.MALFORMED_HARDWARE_FILE, "schema", fault="has no 'schema' number")
         return
     if version > SCHEMA:
@@ -142,7 +143,18 @@ def _read_header(sheet: Sheet, data: dict[str, Any]) -> None:
     for key in ("id", "name", "kind", "status"):
         if not isinstance(sheet.header.get(key), str):
             sheet.fault(rules.MALFORMED_HARDWARE_FILE, key, fault=f"has no text '{key}'")
-    _check_header(sheet)
+    _check_types(sheet)
+    if not sheet.faults:
+        _check_header(sheet)
+
+
+def _check_types(sheet: Sheet) -> None:
+    for key in ("vendor", "mapping", "process", "like"):
+        if not isinstance(sheet.header.get(key, ""), str):
+            sheet.fault(rules.MALFORMED_HARDWARE_FILE, key, fault=f"has a '{key}' that is not text")
+    year = sheet.header.get("year", 0)
+    if not isinstance(year, int) or isinstance(year, bool):
+        sheet.fault(rules.MALFORMED_HARDWARE_FILE, "year", fault="has a 'year' that is not a whole number")
 
 
 def _check_header(sheet: Sheet) -> None:
@@ -164,7 +176,10 @@ def _check_header(sheet: Sheet) -> None:
 
 
 def _read_sources(sheet: Sheet, sources: Any) -> None:
-    for key, source in sources.items() if isinstance(sources, dict) else ():
+    if not isinstance(sources, dict):
+        sheet.fault(rules.MALFORMED_HARDWARE_FILE, "sources", fault="has 'sources' that are no table")
+        return
+    for key, source in sources.items():
         path = f"sources.{key}"
         if not isinstance(source, dict) or not isinstance(source.get("title"), str):
             sheet.fault(rules.MALFORMED_HARDWARE_FILE, path, fault=f"gives source '{key}' no title")
@@ -175,8 +190,21 @@ def _read_sources(sheet: Sheet, sources: Any) -> None:
         sheet.sources[key] = source
 
 
+def _rows(sheet: Sheet, data: dict[str, Any], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Take an array of tables out of a file, each with its number; anything else of that name is a fault."""
+    rows = data.pop(name, [])
+    if not isinstance(rows, list):
+        sheet.fault(rules.MALFORMED_HARDWARE_FILE, name, fault=f"has '{name}', which is written [[{name}]]")
+        return
+    for number, row in enumerate(rows):
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            sheet.fault(rules.MALFORMED_HARDWARE_FILE, name, fault=f"has a '{name}' that is no table")
+
+
 def _read_tables(sheet: Sheet, data: dict[str, Any]) -> None:
-    for number, row in enumerate(data.pop("core_class", [])):
+    for number, row in _rows(sheet, data, "core_class"):
         name = row.pop("name", None)
         if not isinstance(name, str):
             sheet.fault(
@@ -188,9 +216,9 @@ def _read_tables(sheet: Sheet, data: dict[str, Any]) -> None:
         facts: dict[str, Limit] = {}
         _collect(sheet, row, "core", f"core_class[{number}]", facts)
         sheet.core_classes.append((name, facts))
-    for number, row in enumerate(data.pop("coupled", [])):
+    for number, row in _rows(sheet, data, "coupled"):
         _read_coupled(sheet, row, f"coupled[{number}]")
-    for number, row in enumerate(data.pop("erratum", [])):
+    for number, row in _rows(sheet, data, "erratum"):
         _read_erratum(sheet, row, f"erratum[{number}]")
     board = data.get("board")
     if isinstance(board, dict) and isinstance(board.get("chip"), str):
@@ -269,16 +297,19 @@ def _check_source(sheet: Sheet, src: Any, key: str) -> None:
 
 
 def _read_coupled(sheet: Sheet, row: dict[str, Any], key: str) -> None:
-    terms = row.get("terms", [])
-    limit = row.get("limit")
-    form = row.get("form")
-    if form not in COUPLED_FORMS or not terms or any(t not in COUPLED_TERMS for t in terms):
+    for name in row:
+        if name not in COUPLED_KEYS:
+            _unknown(sheet, f"{key}.{name}", name, COUPLED_KEYS)
+    terms, limit, form = row.get("terms"), row.get("limit"), row.get("form")
+    known = isinstance(terms, list) and terms and all(t in COUPLED_TERMS for t in terms)
+    if form not in COUPLED_FORMS or not known:
         sheet.fault(
             rules.MALFORMED_HARDWARE_FILE,
             key,
             fault=f"couples other than {' or '.join(COUPLED_FORMS)} over {', '.join(COUPLED_TERMS)}",
         )
         return
+    assert isinstance(terms, list)
     before = len(sheet.faults)
     fact = _fact(sheet, limit, f"coupled.{row.get('name', '')}", f"{key}.limit", COUPLED_LIMIT)
     if fact is not None and len(sheet.faults) == before:

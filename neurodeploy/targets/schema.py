@@ -308,6 +308,7 @@ FIELDS: Mapping[str, Field] = {
 FACT_KEYS = ("value", "src", "grade", "conflict", "note")
 RIVAL_KEYS = ("value", "src", "note")
 COUPLED_FORMS = ("product_le", "sum_le")
+COUPLED_KEYS = ("name", "form", "terms", "limit")
 COUPLED_TERMS = ("core.compartments", "2**delay_bits", "core.neurons", "delay_slots", "synapse_types")
 ERRATUM_KEYS = ("id", "text", "src")
 SOURCE_KEYS = ("title", "doi", "url", "licence")
