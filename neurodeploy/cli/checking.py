@@ -39,7 +39,7 @@ def check(args: argparse.Namespace) -> int:
         error=args.error, allow=args.allow, waivers=args.waivers,
     )  # fmt: skip
     if args.time_passes:
-        note(watch.table())
+        note(f"time of every pass\n{watch.table()}")
     report = stages.report(program)
     report = Report({**report.figures, "changes": [*report.figures["changes"], *_cost(args, program)]})
     if args.format == "json":
