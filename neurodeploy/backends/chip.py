@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.backends.host_state import copy_of, paste
+from neurodeploy.backends.learned_blocks import parts_of
 from neurodeploy.backends.loihi_model import Translation, translate
 from neurodeploy.kernels import compiled
 from neurodeploy.kernels.build import cores, kernel, spread
@@ -68,8 +69,10 @@ class Trial:
             self.waiting.setdefault(step, []).append(self.chip.places(source, idxs))
         self.errors[:] = 0
         scaled = importlib.import_module("nengo_loihi.builder.discretize").scale_pes_errors
-        for synapse, _, error in errors:
+        split = [(*part, e) for s, _, e in errors for part in parts_of(self.chip.model, s)]
+        for synapse, chosen, whole in split:
             number = next(i for i, s in enumerate(self.chip.translation.rules) if s is synapse)
+            error = whole[chosen]
             line = self.chip.layout.learning[number]
             mine = self.errors[line[5] : line[5] + line[2] // 2]
             assert mine.shape == error.shape

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from neurodeploy.backends.adapter import nengo_module
 from neurodeploy.errors import OptionError
 
+nengo_module()
 Frozen: Any = importlib.import_module("nengo.params").FrozenObject
 BUILT: Any = (
     importlib.import_module("nengo.builder.operator").Operator,
