@@ -240,3 +240,19 @@ def _refuse_odd_dataset(dataset: h5py.Dataset, path: str, most: int | None) -> N
         raise LoadError(f"'{path}': '{dataset.name}' keeps its data in another file, which is not followed")
     if most is not None and dataset.size is not None and dataset.size * dataset.dtype.itemsize > most:
         raise LoadError(f"'{path}': '{dataset.name}' claims {dataset.shape} values, more than any model here")
+    _refuse_unfilled(dataset, path, most)
+
+
+PACKED = 2000
+"""No array that was written is smaller in its file by more than this; gzip's most is 1032."""
+FILLED_BYTES = 1 << 26
+"""Arrays up to this size may also be left to their fill value."""
+
+
+def _refuse_unfilled(dataset: h5py.Dataset, path: str, most: int | None) -> None:
+    """Refuse a small file that unpacks to all memory there is."""
+    if most is None or dataset.size is None:
+        return
+    claimed = dataset.size * dataset.dtype.itemsize
+    if claimed > max(FILLED_BYTES, PACKED * dataset.id.get_storage_size()):
+        raise LoadError(f"'{path}': '{dataset.name}' claims {claimed} bytes, and the file does not hold them")

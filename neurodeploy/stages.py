@@ -398,16 +398,11 @@ def report(
         What was run; a program also shows its cores and findings.
     recording : Recording, optional
     labels : array_like, shape (B,), optional
-        One for each sample of the recording; without them there is no accuracy.
+        One for each sample of the recording, or a `DataError`; without them there is no accuracy.
     total : int, optional
         Samples that were asked for, if fewer were run.
     facts : mapping, optional
         More lines for the run card.
-
-    Raises
-    ------
-    DataError
-        If there are more or fewer labels than samples.
     """
     if recording is None:
         return Report(model_figures(model, facts=facts))

@@ -220,6 +220,11 @@ def _extras(graph: Graph) -> dict[str, Any]:
     return {"name": graph.name, "dt": graph.dt, "meta": dict(graph.meta), "nodes": nodes}
 
 
+_DAMAGE = (
+    ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError
+)  # fmt: skip
+"""What reading a file leads to that holds something else than what we write."""
+
 # --- reading -----------------------------------------------------------------------------------------------
 
 
@@ -236,7 +241,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
     with files.open_hdf5(path) as file:
         try:
             graph = _read(file, str(path))
-        except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except _DAMAGE as error:
             if isinstance(error, LoadError):
                 raise
             raise LoadError(
@@ -269,7 +274,7 @@ def _read(file: h5py.File, path: str) -> Graph:
 
 
 def _read_graph(file: h5py.File, place: str, ours: str, path: str) -> Graph:
-    extras = json.loads(_take(file, f"{ours}graph", path))
+    extras = _typed(json.loads(_take(file, f"{ours}graph", path)), GRAPH, "the graph")
     nodes = tuple(_read_node(file, place, extra, path) for extra in extras["nodes"])
     names = {_key(node.name): node.name for node in nodes}
     edges = tuple((names[_text(a)], names[_text(b)]) for a, b in _take(file, f"{place}node/edges", path))
@@ -277,6 +282,7 @@ def _read_graph(file: h5py.File, place: str, ours: str, path: str) -> Graph:
 
 
 def _read_node(file: h5py.File, place: str, extra: Mapping[str, Any], path: str) -> Node:
+    _typed(extra, NODE, "a node")
     where = f"{place}node/nodes/{_key(extra['name'])}"
     fields: Fields = {"type": _take(file, f"{where}/type", path), **extra["fields"]}
     for name, shape in extra["shapes"].items():
@@ -289,6 +295,25 @@ def _read_node(file: h5py.File, place: str, extra: Mapping[str, Any], path: str)
     except ValueError as error:
         raise LoadError(f"'{path}', node '{extra['name']}': {error}") from error
     return Node(extra["name"], op, extra["origin"], extra["layer"], float(extra["unit"]), extra["notes"])
+
+
+_Kinds = Mapping[str, type | tuple[type, ...]]
+GRAPH: _Kinds = {"name": str, "dt": (int, float), "meta": dict, "nodes": list}
+NODE: _Kinds = {
+    "name": str, "origin": str, "layer": str, "unit": (int, float), "notes": dict, "shapes": dict,
+    "fields": dict,
+}  # fmt: skip
+"""Entries of the JSON text, and their types."""
+
+
+def _typed(value: Any, kinds: _Kinds, what: str) -> dict[str, Any]:
+    """Return an object of JSON that has all entries in their types."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is no object with entries")
+    for name, kind in kinds.items():
+        if not isinstance(value.get(name), kind):
+            raise ValueError(f"entry '{name}' of {what} is missing or of another type")
+    return value
 
 
 def _shrink(array: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:

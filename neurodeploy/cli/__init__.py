@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit code.
     """
+    _open_streams()
     parser = make_parser()
     try:
         args = parser.parse_args(argv)
@@ -56,6 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return _fail(f"cannot write to standard output: {error.strerror}", args, error)
     return code
+
+
+def _open_streams() -> None:
+    """Make printing safe: a stream that was closed takes nothing, names in no encoding are escaped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end
+        elif isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _drop_output() -> None:

@@ -12,6 +12,7 @@ from neurodeploy.errors import LoadError
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Edge, Graph, Node
 from neurodeploy.ir.ops import Op, Shape
+from neurodeploy.ir.values import printable
 
 MAX_VALUES = 1 << 26
 """Largest map, so that a faulty file cannot ask for all memory; far above any chip."""
@@ -83,8 +84,14 @@ class Builder:
         Raises
         ------
         LoadError
-            If the value does not depend on the input.
+            If the value does not depend on the input, or a layer's name cannot be printed.
         """
+        for text in (text for node in self.nodes for text in (node.origin, node.layer)):
+            if printable(text) != text:
+                raise LoadError(
+                    f"'{name}': a layer is called {text!a}, with characters that cannot be printed; "
+                    "rename it and export the model again"
+                )
         end = self.add(ops.Output(result.shape), result, origin="output", layer="Output")
         feeds: dict[str, list[str]] = {}
         for src, dst in self.edges:
@@ -98,7 +105,8 @@ class Builder:
         if not any(isinstance(node.op, ops.Input) for node in nodes):
             raise LoadError(f"'{name}': the output does not depend on the input")
         edges = tuple(edge for edge in self.edges if edge[1] in live)
-        return Graph(nodes, edges, name=name, meta=meta)
+        meta = {k: printable(v) if isinstance(v, str) else v for k, v in meta.items()}
+        return Graph(nodes, edges, name=printable(name), meta=meta)
 
 
 SOFTMAX = "softmax is taken as the last operation only"

@@ -163,7 +163,7 @@ class Graph:
                 raise VerifyError(f"node '{node.name}' has no input that comes before it")
             try:
                 shapes[node.name] = node.op.out_shape(known[0] if known else ())
-            except ValueError as error:
+            except (ArithmeticError, IndexError, TypeError, ValueError) as error:
                 raise VerifyError(f"node '{node.name}' ({node.op.kind}): {error}") from error
         return MappingProxyType(shapes)
 

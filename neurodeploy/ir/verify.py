@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-import numpy as np
-
 from neurodeploy.errors import VerifyError
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph
+from neurodeploy.ir.values import check_sizes, check_values
 
 
 def verify(graph: Graph, *, form: str = "any") -> Graph:
@@ -25,6 +22,7 @@ def verify(graph: Graph, *, form: str = "any") -> Graph:
     VerifyError
         Naming the node and what is wrong with it.
     """
+    check_values(graph)
     names = [node.name for node in graph.nodes]
     if len(set(names)) != len(names):
         raise VerifyError(f"node names repeat: {sorted(n for n in set(names) if names.count(n) > 1)}")
@@ -35,21 +33,13 @@ def verify(graph: Graph, *, form: str = "any") -> Graph:
     for src, dst in graph.edges:
         if src not in graph or dst not in graph:
             raise VerifyError(f"edge {src} -> {dst} names a node that is not there")
-    _check_values(graph)
     _check_shapes(graph)
+    check_sizes(graph)
     if form == "spiking":
         _check_spiking(graph)
     if form == "rate" and graph.neurons:
         raise VerifyError(f"node '{graph.neurons[0].name}' spikes in a rate graph")
     return graph
-
-
-def _check_values(graph: Graph) -> None:
-    for node in graph.nodes:
-        for spec in dataclasses.fields(node.op):
-            value = getattr(node.op, spec.name)
-            if isinstance(value, np.ndarray) and np.isnan(value).any():
-                raise VerifyError(f"node '{node.name}': {spec.name} holds NaN")
 
 
 def _check_shapes(graph: Graph) -> None:

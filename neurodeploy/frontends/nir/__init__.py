@@ -20,6 +20,7 @@ from neurodeploy.frontends.nir.table import HANDLERS, RESETTING, STRUCTURE
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.ir.ops import Op, Shape
+from neurodeploy.ir.values import printable
 from neurodeploy.ir.verify import verify
 
 __all__ = ["SUFFIXES", "load_nir", "primitive_table"]
@@ -56,11 +57,11 @@ def load_nir(path: str | os.PathLike[str], name: str | None = None, **told: Any)
     kinds = {fields["type"] for fields in source.nodes.values()}
     reading = reading_of(str(path), resets=bool(kinds & set(RESETTING)), **told)
     edges = without_ports(source)
-    graph = _Draft(source, edges, reading, str(path)).graph(name or path.stem)
+    graph = _Draft(source, edges, reading, str(path)).graph(name or printable(path.stem))
     writer = told.get("written_by") or "unknown"
     return graph.with_meta(
-        framework=f"NIR {source.version}", source=path.name, written_by=writer, reset=reading.reset,
-        decay=reading.decay, time_unit=reading.time_unit,
+        framework=f"NIR {source.version}", source=printable(path.name), written_by=writer,
+        reset=reading.reset, decay=reading.decay, time_unit=reading.time_unit,
     )  # fmt: skip
 
 

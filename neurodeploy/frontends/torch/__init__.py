@@ -22,6 +22,7 @@ from neurodeploy.frontends.torch.constants import computed
 from neurodeploy.frontends.torch.table import HANDLERS, REFUSED
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph
+from neurodeploy.ir.values import printable
 from neurodeploy.ir.verify import verify
 
 __all__ = ["SUFFIXES", "from_torch", "is_live", "load_pt2"]
@@ -53,7 +54,7 @@ def load_pt2(path: Path, name: str | None = None) -> Graph:
         Naming every operator that is refused, and why.
     """
     graph = build(read(Path(path)), name or Path(path).stem)
-    return graph.with_meta(source=Path(path).name)
+    return graph.with_meta(source=printable(Path(path).name))
 
 
 def is_live(source: Any) -> bool:
