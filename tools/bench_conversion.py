@@ -1,0 +1,444 @@
+"""Measure conversion: what spikes lose on the chip's emulator, and what plain balancing and other tools lose.
+
+    python tools/bench_conversion.py --mnist mnist.npz                     digits and MNIST, everything here
+    python tools/bench_conversion.py --only peers --spikingjelly PYTHON    that tool, in its own environment
+    python tools/bench_conversion.py --model cifar.keras --data D.npz      another model; CIFAR's .zip too
+
+Part `emulator` converts with the defaults and three seeds, which draw the calibration samples, for runs of
+16, 32, 64 and 128 steps, and runs all test samples in the chip's integers: accuracy, spikes and synaptic
+operations per sample. Beside it stands plain percentile balancing (Rueckauer et al. 2017): thresholds from
+the 99.9th percentile of training activations, nothing else. Part `peers` compares floats: ours, the Converter
+of nengo-dl and ann2snn of spikingjelly on the same weights, training samples and steps, over the first test
+samples.
+
+Nothing is chosen on test samples, and each setting sees them once. What was measured goes to
+tools/results/bench_conversion.json.
+"""
+
+import argparse
+import io
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "tools" / "results" / "bench_conversion.json"
+STEPS = (16, 32, 64, 128)
+SEEDS = (0, 1, 2)
+PERCENTILE = 99.9
+CALIBRATION = 256
+
+
+# --- models and data ----------------------------------------------------------------------------------------
+
+
+def cases(args):
+    """Yield (name, graph, data, divisor) of everything that was asked for and is there."""
+    import neurodeploy as nd
+    from neurodeploy.demo_data import digits
+
+    if args.model:
+        if not args.data:
+            sys.exit("--model takes --data too: x_train, y_train, x_test, y_test")
+        yield args.model.stem, nd.load(args.model), read(args.data), args.divide_by
+        return
+    split = digits()
+    data = {k: getattr(split, k) for k in ("x_train", "y_train", "x_test", "y_test")}
+    for name in ("digits_mlp", "digits_cnn"):
+        yield name, nd.load(ROOT / "models" / f"{name}.keras"), data, 1.0
+    if args.mnist:
+        yield "mnist_cnn", nd.load(ROOT / "models" / "mnist_cnn.keras"), read(args.mnist), 255.0
+
+
+def read(path):
+    """Read x_train, y_train, x_test, y_test: an .npz, or a .zip of train/CLASS/N.jpg and test/CLASS/N.jpg."""
+    if path.suffix != ".zip":
+        with np.load(path) as arrays:
+            return {k: arrays[k] for k in ("x_train", "y_train", "x_test", "y_test")}
+    from PIL import Image
+
+    data = {}
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(n for n in archive.namelist() if n.endswith(".jpg"))
+        classes = sorted({n.split("/")[1] for n in names})
+        for part in ("train", "test"):
+            here = [n for n in names if n.startswith(f"{part}/")]
+            images = [np.asarray(Image.open(io.BytesIO(archive.read(n))).convert("RGB")) for n in here]
+            data[f"x_{part}"] = np.stack(images)
+            data[f"y_{part}"] = np.array([classes.index(n.split("/")[1]) for n in here])
+    return data
+
+
+# --- on the emulator ----------------------------------------------------------------------------------------
+
+
+def ours(graph, data, divide_by, steps, seed):
+    """Convert with the defaults."""
+    import neurodeploy as nd
+
+    return nd.convert(graph, calibration=data["x_train"], divide_by=divide_by, steps=steps, seed=seed)
+
+
+def plain(graph, data, divide_by, steps, seed):
+    """Balance by percentiles alone: weights scaled so that each layer's percentile is one spike a step."""
+    from neurodeploy.conversion import fold, surgery
+    from neurodeploy.conversion.skeleton import with_encoder, with_neurons
+    from neurodeploy.ir import ops
+    from neurodeploy.ir.evaluate import evaluate
+    from neurodeploy.ir.graph import Node
+    from neurodeploy.scaleout.job import entering
+
+    chosen = np.random.default_rng(seed).choice(len(data["x_train"]), CALIBRATION, replace=False)
+    folded = fold(graph)
+    x = entering(folded, data["x_train"][chosen], divide_by)
+    top = {}
+    evaluate(folded, x, watch=lambda name, v: top.update({name: float(np.percentile(v, PERCENTILE))}))
+    scaled = folded
+    for node in folded:
+        if isinstance(node.op, ops.ReLU):
+            ones = np.ones((1,) * len(folded.shapes[node.name]))
+            before = Node(f"{node.name}.divided", ops.Scale(ones / top[node.name]))
+            behind = Node(f"{node.name}.times", ops.Scale(ones * top[node.name]))
+            scaled = surgery.insert_before(scaled, node.name, before)
+            scaled = surgery.insert_after(scaled, node.name, behind)
+    encoded = with_encoder(scaled, x)
+    encoder = next(n for n in encoded.neurons)
+    unit = np.full((1,) * len(encoded.shapes[encoder.name]), encoder.unit)
+    encoded = surgery.insert_after(encoded, encoder.name, Node("encoder.unit", ops.Scale(unit)))
+    spiking = fold(with_neurons(encoded, "if", "membrane"))
+    spiking = spiking.with_meta(steps=steps, divide_by=divide_by, seed=seed)
+    return with_readout_range(spiking, x[:64], steps)
+
+
+def with_readout_range(graph, x, steps):
+    """Note how far the read-out goes on training samples, which sets its integer range."""
+    from neurodeploy.ir.simulate import simulate
+
+    last, peak = graph.sources(graph.output.name)[0], {"drive": 0.0, "membrane": 0.0}
+
+    def watch(t, name, drive, out):
+        if name == last:
+            peak["drive"] = max(peak["drive"], float(np.abs(drive).max()))
+            peak["membrane"] = max(peak["membrane"], float(np.abs(out).max()))
+
+    simulate(graph, x, steps=steps, watch=watch)
+    notes = {**graph[last].notes, "peak_drive": peak["drive"], "peak_membrane": peak["membrane"]}
+    return graph.with_node(last, notes=notes)
+
+
+BALANCINGS = {"neurodeploy": ours, "plain percentile": plain}
+
+
+def source_accuracy(graph, data, divide_by):
+    """Return the accuracy of the model in floats, in per cent of all test samples."""
+    import neurodeploy as nd
+
+    recording = nd.run(graph, data["x_test"], backend="rate", divide_by=divide_by)
+    return 100 * recording.accuracy(data["y_test"])
+
+
+def on_emulator(graph, data, divide_by, steps, make):
+    """Run one conversion with every seed over all test samples."""
+    import neurodeploy as nd
+
+    rows = []
+    for seed in SEEDS:
+        began = time.perf_counter()
+        program = nd.compile(make(graph, data, divide_by, steps, seed)).raise_for_errors()
+        took = time.perf_counter() - began
+        recording = nd.run(program, data["x_test"])
+        rows.append({
+            "seed": seed, "accuracy": 100 * recording.accuracy(data["y_test"]),
+            "spikes": recording.spikes_per_sample, "synops": recording.synops_per_sample,
+            "cores": len(set(program.cores)), "conversion_seconds": took,
+        })  # fmt: skip
+    return rows
+
+
+def emulator_part(name, graph, data, divide_by, args):
+    """Return all rows of one model."""
+    source = source_accuracy(graph, data, divide_by)
+    result = {"source_accuracy": source, "test_samples": len(data["x_test"]), "runs": []}
+    for steps in args.steps:
+        for balancing, make in BALANCINGS.items():
+            rows = on_emulator(graph, data, divide_by, steps, make)
+            mean = {k: statistics.mean(r[k] for r in rows) for k in ("accuracy", "spikes", "synops")}
+            entry = {"balancing": balancing, "steps": steps, "lost_points": source - mean["accuracy"]}
+            result["runs"].append({**entry, **mean, "seeds": rows})
+            print(
+                f"{name:12s} {balancing:17s} T={steps:<4d} {mean['accuracy']:6.2f} % "
+                f"({source - mean['accuracy']:+.2f} lost), {mean['spikes']:,.0f} spikes, "
+                f"{mean['synops']:,.0f} synops per sample",
+                flush=True,
+            )
+    return result
+
+
+# --- beside other tools, in floats --------------------------------------------------------------------------
+
+
+def peers_part(name, graph, data, divide_by, args):
+    """Compare floats on the same weights, training samples, test samples and steps."""
+    from neurodeploy.conversion import fold
+    from neurodeploy.scaleout.job import entering
+
+    folded = fold(graph)
+    try:
+        layers, arrays = as_chain(folded)
+    except ValueError as why:
+        return {"skipped": str(why)}
+    chosen = np.random.default_rng(SEEDS[0]).choice(len(data["x_train"]), CALIBRATION, replace=False)
+    arrays |= {
+        "x_calibration": entering(folded, data["x_train"][chosen], divide_by).astype(np.float32),
+        "y_calibration": data["y_train"][chosen],
+        "x_test": entering(folded, data["x_test"][: args.peer_samples], divide_by).astype(np.float32),
+        "y_test": data["y_test"][: args.peer_samples],
+    }
+    result = {"test_samples": len(arrays["x_test"]), "tools": {}}
+    result["tools"]["neurodeploy"] = ours_in_floats(graph, data, divide_by, args)
+    pythons = {"nengo-dl": args.nengo_dl, "spikingjelly": args.spikingjelly}
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder, "model.npz"), layers=json.dumps(layers), **arrays)
+        for tool, python in pythons.items():
+            if python:
+                result["tools"] |= ask(tool, python, Path(folder, "model.npz"), args.steps)
+    for tool, rows in result["tools"].items():
+        told = ", ".join(f"T={r['steps']} {r['accuracy']:.2f} %" for r in rows["runs"])
+        print(f"{name:12s} {tool:40s} {told}", flush=True)
+    return result
+
+
+def ours_in_floats(graph, data, divide_by, args):
+    """Run our conversion in floats."""
+    from neurodeploy.ir.simulate import simulate
+    from neurodeploy.scaleout.job import entering
+
+    runs = []
+    for steps in args.steps:
+        spiking = ours(graph, data, divide_by, steps, SEEDS[0])
+        x = entering(spiking, data["x_test"][: args.peer_samples], None)
+        parts = [simulate(spiking, x[i : i + 64], steps=steps) for i in range(0, len(x), 64)]
+        right = np.concatenate([p.predictions for p in parts]) == data["y_test"][: len(x)]
+        spikes = np.concatenate([sum(p.spikes.values()) for p in parts])
+        runs.append({"steps": steps, "accuracy": 100 * right.mean(), "spikes": float(spikes.mean())})
+    return {"setting": "defaults", "runs": runs}
+
+
+def as_chain(folded):
+    """Write a folded chain as a list of layers and their arrays; a branch, or another op, is refused."""
+    from neurodeploy.ir import ops
+
+    layers, arrays = [], {}
+    for i, node in enumerate(folded):
+        if len(folded.sources(node.name)) > 1:
+            raise ValueError(f"'{node.origin}' takes a sum; only chains are compared")
+        op = node.op
+        if isinstance(op, ops.Conv2d):
+            how = {"stride": op.stride, "padding": op.padding, "dilation": op.dilation, "groups": op.groups}
+            layers.append({"kind": "Conv2d", "at": i, **how})
+        elif isinstance(op, ops.Affine):
+            layers.append({"kind": "Affine", "at": i})
+        elif isinstance(op, ops.AvgPool2d):
+            layers.append({"kind": "AvgPool2d", "kernel": op.kernel_size, "stride": op.stride})
+        elif isinstance(op, ops.ReLU | ops.Flatten):
+            layers.append({"kind": op.kind, "shape": folded.shapes[folded.sources(node.name)[0]]})
+        elif not isinstance(op, ops.Input | ops.Output | ops.Softmax):
+            raise ValueError(f"'{node.origin}' is {op.kind}; it is not compared")
+        if isinstance(op, ops.Conv2d | ops.Affine):
+            arrays |= {f"weight{i}": op.weight.astype(np.float32), f"bias{i}": op.bias.astype(np.float32)}
+    return layers, arrays
+
+
+def ask(tool, python, model, steps):
+    """Run this script in another environment."""
+    command = [python, __file__, "--worker", tool, "--file", model, "--steps", ",".join(map(str, steps))]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{tool} failed in {python}:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def torch_model(layers, arrays):
+    """Build the chain in PyTorch."""
+    import torch
+
+    made = []
+    for layer in layers:
+        if layer["kind"] in ("Conv2d", "Affine"):
+            weight, bias = (torch.tensor(arrays[f"{k}{layer['at']}"]) for k in ("weight", "bias"))
+            if layer["kind"] == "Affine":
+                made.append(torch.nn.Linear(*weight.shape[::-1]))
+            else:
+                how = {k: layer[k] for k in ("stride", "padding", "dilation", "groups")}
+                channels = weight.shape[1] * how["groups"]
+                made.append(torch.nn.Conv2d(channels, len(weight), weight.shape[2:], **how))
+            made[-1].weight.data, made[-1].bias.data = weight, bias
+        elif layer["kind"] == "AvgPool2d":
+            made.append(torch.nn.AvgPool2d(layer["kernel"], layer["stride"]))
+        else:
+            made.append(torch.nn.ReLU() if layer["kind"] == "ReLU" else torch.nn.Flatten())
+    return torch.nn.Sequential(*made).eval()
+
+
+def with_spikingjelly(layers, arrays, steps):
+    """Convert with ann2snn, by the recipes its documentation offers for such networks."""
+    from importlib.metadata import version
+
+    import torch
+    from spikingjelly.activation_based import ann2snn
+
+    x, y = (torch.tensor(arrays[f"{k}_calibration"]) for k in "xy")
+    calibration = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=CALIBRATION)
+    rate, half = ann2snn.RateCodingRecipe, {"channel_wise": True, "half_threshold": True}
+    recipes = {
+        "99.9 %": rate(calibration, mode="99.9%"),
+        "99.9 % per channel, half threshold": rate(calibration, mode="99.9%", **half),
+        "local threshold balancing": ann2snn.LocalThresholdBalancingRecipe(calibration),
+    }
+    result = {}
+    for name, recipe in recipes.items():
+        network = ann2snn.Converter(recipe).convert(torch_model(layers, arrays)).eval()
+        runs = in_steps(network, torch.tensor(arrays["x_test"]), arrays["y_test"], steps)
+        found = {"setting": name, "version": version("spikingjelly"), "runs": runs}
+        result[f"spikingjelly, {name}"] = found
+    return result
+
+
+def in_steps(network, x, y, steps):
+    """Run a network of spikingjelly; what it decides after each of the numbers of steps, and its spikes."""
+    import torch
+    from spikingjelly.activation_based import functional, neuron
+
+    counted = []
+    for module in network.modules():
+        if isinstance(module, neuron.BaseNode):
+            module.register_forward_hook(lambda m, i, o: counted.append(float((o != 0).sum())))
+    right, spikes = np.zeros(max(steps)), np.zeros(max(steps))
+    with torch.no_grad():
+        for i in range(0, len(x), 500):
+            functional.reset_net(network)
+            total = 0
+            for t in range(max(steps)):
+                counted.clear()
+                total = total + network(x[i : i + 500])
+                spikes[t:] += sum(counted)
+                right[t] += (total.argmax(1).numpy() == y[i : i + 500]).sum()
+    rows = zip(steps, right[np.array(steps) - 1], spikes[np.array(steps) - 1], strict=True)
+    return [{"steps": t, "accuracy": 100 * r / len(x), "spikes": s / len(x)} for t, r, s in rows]
+
+
+def keras_model(layers, arrays, keras, shape):
+    """Build the chain in Keras, channels last."""
+    here = inputs = keras.Input(shape)
+    before = None
+    for layer in layers:
+        weights = [arrays[f"{k}{layer['at']}"] for k in ("weight", "bias")] if "at" in layer else None
+        if layer["kind"] == "Affine":
+            weight, bias = weights
+            if before:  # behind Flatten: from channels first to channels last
+                weight = weight.reshape(len(weight), *before).transpose(0, 2, 3, 1).reshape(len(weight), -1)
+            here = keras.layers.Dense(len(weight), weights=[weight.T, bias])(here)
+        elif layer["kind"] == "Conv2d":
+            weight, bias = weights
+            if any(layer["padding"]):
+                here = keras.layers.ZeroPadding2D(layer["padding"])(here)
+            how = {"strides": layer["stride"], "weights": [weight.transpose(2, 3, 1, 0), bias]}
+            here = keras.layers.Conv2D(len(weight), weight.shape[2:], **how)(here)
+        elif layer["kind"] == "AvgPool2d":
+            here = keras.layers.AveragePooling2D(layer["kernel"], layer["stride"])(here)
+        else:
+            here = (keras.layers.Flatten() if layer["kind"] == "Flatten" else keras.layers.ReLU())(here)
+        before = layer["shape"] if layer["kind"] == "Flatten" else None
+    return keras.Model(inputs, here)
+
+
+def with_nengo_dl(layers, arrays, steps):
+    """Convert with nengo-dl's Converter; scale of rates and filter are the best on training samples."""
+    sys.path.insert(0, str(ROOT))
+    from neurodeploy.backends.adapter import nengo_dl_module, nengo_module
+
+    nengo, nengo_dl = nengo_module(), nengo_dl_module()
+    import tf_keras as keras
+
+    x = {k: arrays[f"x_{k}"] for k in ("calibration", "test")}
+    x = {k: np.moveaxis(v, 1, -1) if v.ndim == 4 else v for k, v in x.items()}
+    model = keras_model(layers, arrays, keras, x["test"].shape[1:])
+    spikes = nengo.SpikingRectifiedLinear()
+
+    def run(scale, synapse, part, count, t):
+        converter = nengo_dl.Converter(
+            model, swap_activations={keras.layers.ReLU: spikes, nengo.RectifiedLinear(): spikes},
+            scale_firing_rates=scale, synapse=synapse, inference_only=True,
+        )  # fmt: skip
+        out, batch = converter.outputs[model.output], 50
+        right = 0
+        with nengo_dl.Simulator(converter.net, minibatch_size=batch, progress_bar=False) as sim:
+            for i in range(0, count, batch):
+                given = x[part][i : i + batch].reshape(batch, 1, -1)
+                got = sim.predict({converter.inputs[model.input]: np.tile(given, (1, t, 1))}, verbose=0)[out]
+                choice = (got.mean(axis=1) if synapse is None else got[:, -1]).argmax(axis=1)
+                right += int((choice == arrays[f"y_{part}"][i : i + batch]).sum())
+        return 100 * right / count
+
+    runs, count = [], len(x["test"]) // 50 * 50
+    for t in steps:
+        settings = [(scale, synapse) for scale in (100, 250, 500) for synapse in (None, 0.005)]
+        scale, synapse = max(settings, key=lambda s: run(*s, "calibration", 100, t))
+        accuracy = run(scale, synapse, "test", count, t)
+        runs.append({"steps": t, "accuracy": accuracy, "scale_firing_rates": scale, "synapse": synapse})
+    told = "scale_firing_rates and synapse: the best of six on 100 training samples"
+    return {"nengo-dl Converter": {"setting": told, "version": nengo_dl.__version__, "runs": runs}}
+
+
+WORKERS = {"spikingjelly": with_spikingjelly, "nengo-dl": with_nengo_dl}
+
+
+def work(args):
+    """Do one tool's part, in its own environment, and print it as the last line."""
+    with np.load(args.file) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    print(json.dumps(WORKERS[args.worker](json.loads(str(arrays.pop("layers"))), arrays, args.steps)))
+
+
+def main():
+    """Measure what the command line names, and write it beside what was measured before."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--mnist", type=Path, help="mnist.npz as Keras has it")
+    parser.add_argument("--model", type=Path, help="another trained model, in place of ours")
+    parser.add_argument("--data", type=Path, help="its samples: .npz, or a .zip of images in class folders")
+    parser.add_argument("--divide-by", type=float, default=255.0, help="what its samples are divided by")
+    parser.add_argument("--only", choices=("emulator", "peers"))
+    parser.add_argument("--steps", type=lambda text: tuple(map(int, text.split(","))), default=STEPS)
+    parser.add_argument("--peer-samples", type=int, default=2000, help="test samples of part peers")
+    parser.add_argument("--spikingjelly", help="Python of an environment with torch and spikingjelly")
+    parser.add_argument("--nengo-dl", help="Python of an environment with TensorFlow and nengo-dl")
+    parser.add_argument("--worker", choices=WORKERS, help=argparse.SUPPRESS)
+    parser.add_argument("--file", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        work(args)
+        return
+    sys.path.insert(0, str(ROOT))
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
+    results["seeds"] = SEEDS
+    for name, graph, data, divide_by in cases(args):
+        entry = results.setdefault("models", {}).setdefault(name, {})
+        for part, make in (("emulator", emulator_part), ("peers", peers_part)):
+            if args.only in (None, part):
+                entry[part] = make(name, graph, data, divide_by, args)
+                RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"wrote {RESULTS.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
