@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neurodeploy.data import open_samples
     from neurodeploy.diagnostics import Diagnostic, Severity
     from neurodeploy.errors import NeurodeployError
+    from neurodeploy.finetune import tune
     from neurodeploy.ir.graph import Graph, Node
     from neurodeploy.program import Program
     from neurodeploy.recording import Recording
@@ -83,6 +84,7 @@ __all__ = [
     "target",
     "target_names",
     "to_nengo",
+    "tune",
 ]
 
 _TYPES = {
@@ -100,6 +102,7 @@ _TYPES = {
     "Target": "targets",
     "autotune": "accuracy",
     "ladder": "accuracy",
+    "tune": "finetune",
     "open_samples": "data",
     "sweep": "sweeps",
 }

@@ -248,7 +248,7 @@ def spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
     graph = stages.load(args.file)
     if not graph.is_spiking:
         if not args.calibration and not guess:
-            raise OptionError(f"{_convert_first(args)} (or give --calibration here, or use --backend rate)")
+            raise OptionError(f"{convert_first(args)} (or give --calibration here, or use --backend rate)")
         return convert_with(graph, args)
     told = [f"--{name}" for name in _CONVERSION if getattr(args, name)]
     if told:
@@ -270,11 +270,12 @@ def _checked(args: argparse.Namespace, graph: Graph, data: Samples) -> Samples:
 def _load_spiking(args: argparse.Namespace) -> Graph:
     graph = stages.load(args.file)
     if not graph.is_spiking:
-        raise OptionError(_convert_first(args))
+        raise OptionError(convert_first(args))
     return graph
 
 
-def _convert_first(args: argparse.Namespace) -> str:
+def convert_first(args: argparse.Namespace) -> str:
+    """Say that a trained model has to be converted before, and how."""
     return (
         f"'{args.file}' is a trained model, not a spiking network; convert it: "
         f"neurodeploy convert {args.file} -o {Path(args.file).stem}.nd --calibration D.npz"

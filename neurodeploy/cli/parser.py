@@ -34,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     _nir_verify(commands)
     _check(commands)
     _run(commands)
+    _tune(commands)
     _learn(commands)
     _deploy(commands)
     _report(commands)
@@ -181,6 +182,24 @@ def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
     where.add_argument("--dask", metavar="ADDRESS", help="or among the workers of this Dask cluster")
     p.add_argument("--sweep", type=swept, action="append", default=[], metavar="OPTION=V,V,...",
                    help="run every combination, as --sweep steps=16,32 (repeat for more)")  # fmt: skip
+
+
+def _tune(commands: argparse._SubParsersAction[_Parser]) -> None:
+    what = "adapt a spiking network to the chip's rounding and the noise of its spikes"
+    p = _command(commands, "tune", "neurodeploy.cli.tuning:tune", what)
+    p.add_argument("file", metavar="FILE.nd", help="spiking network")
+    p.add_argument("--data", metavar="D.npz", required=True, help="x_train and y_train, or x and y")
+    p.add_argument("-o", dest="out", metavar="OUT.nd", required=True, help="the tuned network goes here")
+    p.add_argument("--target", default="loihi1", metavar="NAME",
+                   help="chip whose rounding is trained with (default %(default)s)")  # fmt: skip
+    p.add_argument("--epochs", type=whole(1), metavar="N", help="how often every sample is shown (3)")
+    p.add_argument("--batch", type=whole(1), metavar="N", help="samples per step (32)")
+    p.add_argument("--learning-rate", type=real(above=0.0), metavar="R", help="of the first epoch (0.0001)")
+    p.add_argument("--rate-penalty", type=real(above=0.0), metavar="L",
+                   help="loss per spike, as a share of those sent before (0.01)")  # fmt: skip
+    p.add_argument("--limit", type=whole(1), metavar="N", help="only the first N samples")
+    p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="of everything random")
+    p.add_argument("--resume", action="store_true", help="go on after the last whole epoch")
 
 
 def _learn(commands: argparse._SubParsersAction[_Parser]) -> None:
