@@ -18,6 +18,7 @@ import numpy.typing as npt
 from neurodeploy.backends.host_state import copy_of, paste
 from neurodeploy.backends.learned_blocks import parts_of
 from neurodeploy.backends.loihi_model import Translation, translate
+from neurodeploy.errors import OptionError
 from neurodeploy.kernels import compiled
 from neurodeploy.kernels.build import cores, kernel, spread
 from neurodeploy.kernels.layout import HORIZON, lay_out
@@ -177,7 +178,11 @@ class Chip:
         self.columns: dict[Any, list[slice]] = {}
         lines: list[tuple[int, int, int, int]] = []
         for probe in self.model.probes:
-            assert probe.key in KEYS, f"there is no state '{probe.key}' to probe"
+            if probe.key not in KEYS:
+                raise OptionError(
+                    f"a probe asks for '{probe.key}', which the chip does not have; of neurons it has "
+                    "'output', 'voltage' and 'input', of ensembles 'decoded_output'"
+                )
             self.columns[probe] = []
             for block, chosen in zip(probe.target, probe.slice, strict=True):
                 group, first = self.translation.homes[id(block)]

@@ -79,11 +79,19 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
             super().__init__(network, dt, seed, model, precompute, target, **options)
         self.n_samples = n_samples
         self._hosts: list[Host] = []
-        if target == "sim":
+        try:
+            self._take_the_chip()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_the_chip(self) -> None:
+        """Put our chip where nengo-loihi's emulator is."""
+        if self.target == "sim":
             theirs = self.sims["emulator"]
             self._seed = theirs.seed
             self._randoms = [r.get_state() for r in self._neuron_randoms()]
-            self.sims["emulator"] = Chip(self.model, seed=self._seed, size=n_samples or 1)
+            self.sims["emulator"] = Chip(self.model, seed=self._seed, size=self.n_samples or 1)
             self.sims["emulator"].strict = theirs.strict
             self._connect()
 

@@ -1,10 +1,16 @@
 """Models of nengo-loihi on our kernel, in lock step with nengo-loihi's own emulator."""
 
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neurodeploy.backends.adapter import nengo_loihi_module, nengo_module
 from neurodeploy.backends.chip import Chip
+from tests.backends import models
+from tests.backends.models import learning_synapses, same_state
 
 nengo, loihi = nengo_module(), nengo_loihi_module()
 STEPS = 60
@@ -94,24 +100,6 @@ def model_of(net, noise=None):
     return model
 
 
-def learning_synapses(model):
-    return [s for block in model.blocks for s in block.synapses if s.learning]
-
-
-def same_state(chip, emulator, model):
-    layout, state = chip.layout, chip.batch
-    at, n = layout.position[layout.outside :], layout.size
-    theirs = emulator.compartment
-    for part, name in enumerate(("current", "voltage", "ref_count")):
-        assert np.array_equal(state.cells[0, part * n + at], getattr(theirs, name)), name
-    assert np.array_equal(state.fired[0, -1, at] != 0, theirs.spiked)
-    if layout.random:
-        _, words, position, *_ = emulator.rng.get_state()
-        assert np.array_equal(state.random[0], [*words, position])
-    for line, trace in zip(layout.learning, emulator.synapses.traces.values(), strict=True):
-        assert np.array_equal(state.traces[0, line[4] : line[4] + line[1]], trace)
-
-
 @pytest.mark.parametrize("noise", [None, 0, 1])
 @pytest.mark.parametrize(
     "make", [decoded, lambda: convolutional(16), lambda: convolutional(32), sparse, learned]
@@ -125,7 +113,7 @@ def test_every_state_of_every_step_equals_nengo_loihis(make, noise, rng):
         for target, synapses in zip((chip, emulator), weights, strict=True):
             target.host2chip([], [(s, 0, error) for s in synapses])
             target.step()
-        same_state(chip, emulator, theirs)
+        same_state(chip, emulator)
     for mine, other in zip(*weights, strict=True):
         assert np.array_equal(np.concatenate(mine.weights), np.concatenate(other.weights))
     for mine, other in zip(ours.probes, theirs.probes, strict=True):
@@ -164,4 +152,86 @@ def test_spikes_that_are_given_twice_count_twice():
         for step, idxs in ((1, [0, 0, 1]), (2, []), (4, [1] * 300)):
             spikes.add_spikes(step, idxs)
         target.run_steps(7)
-    same_state(chip, emulator, model)
+    same_state(chip, emulator)
+
+
+# --- random models ------------------------------------------------------------------------------------------
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def feed(target, made, spikes, errors, *, first=0):
+    """Give a chip or an emulator its input, and step it, yielding after every step."""
+    (source,) = made.inputs
+    rules = learning_synapses(made)
+    for k, (idxs, error) in enumerate(zip(spikes, errors, strict=True), start=first + 1):
+        mine = [(rule, k, error[: rule.weights[0].shape[1] // 2]) for rule in rules]
+        target.host2chip([(source, k, idxs)], mine)
+        target.step()
+        yield
+
+
+def given_to(seed, made, steps):
+    rng = np.random.default_rng(seed)
+    return models.spikes(seed, made, steps), rng.uniform(-1.5, 1.5, (steps, 40))
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=40, deadline=None)
+@given(SEEDS)
+def test_random_models_equal_nengo_loihis_in_every_state_of_every_step(seed):
+    ours, theirs = models.model(seed), models.model(seed)
+    chip, emulator = Chip(ours, seed=seed), loihi.emulator.EmulatorInterface(theirs, seed=seed)
+    given_ = given_to(seed, ours, 13)
+    for _ in zip(feed(chip, ours, *given_), feed(emulator, theirs, *given_), strict=True):
+        same_state(chip, emulator)
+        for mine, other in zip(learning_synapses(ours), learning_synapses(theirs), strict=True):
+            assert np.array_equal(np.concatenate(mine.weights), np.concatenate(other.weights))
+
+
+def test_the_random_models_reach_noise_learning_and_every_overflow():
+    messages, kinds = set(), set()
+    for seed in range(40):
+        made = models.model(seed)
+        chip = Chip(made, seed=seed)
+        parts = [b.compartment for b in made.blocks]
+        kinds |= {("noise", part.noise_at_membrane) for part in parts if part.enable_noise.any()}
+        kinds |= {("learns", s.learning_wgt_exp >= 0) for s in learning_synapses(made)}
+        kinds |= {("below", part.vmin < -(2**20)) for part in parts}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in feed(chip, made, *given_to(seed, made, 13)):
+                pass
+        messages |= {str(w.message) for w in caught}
+    assert messages >= {"Overflow in q0", "Overflow in current", "Overflow in u2", "Clipping synapse trace",
+                        "Clipping learning weights", "Synaptic trace spikes lost"}  # fmt: skip
+    assert kinds >= {(k, v) for k in ("noise", "learns", "below") for v in (False, True)}
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.integers(1, 12), st.integers(1, 4))
+def test_samples_side_by_side_threads_chunks_and_saved_states_change_nothing(seed, cut, threads):
+    """Three samples at once, in chunks, on some threads, saved in between: each equals one of its own."""
+    steps, made = 13, models.model(seed)
+    spikes = [models.spikes(seed + i, made, steps) for i in range(3)]
+    errors = np.random.default_rng(seed).uniform(-1, 1, (3, 40))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEURODEPLOY_THREADS", str(threads))
+        together, (source,) = Chip(made, seed=5, size=3), made.inputs
+        for part in (range(cut), range(cut, steps)):
+            for trial, mine, error in zip(together.trials, spikes, errors, strict=True):
+                rules = [(s, 0, error[: s.weights[0].shape[1] // 2]) for s in learning_synapses(made)]
+                trial.host2chip([(source, k + 1, mine[k]) for k in part], rules)
+            together.run_steps(len(part))
+            kept = together.state()
+            together.run_steps(2)
+            together.set_state(kept)
+    for i in range(3):
+        alone_model = models.model(seed)
+        alone = Chip(alone_model, seed=5 + i)
+        for _ in feed(alone, alone_model, spikes[i], np.tile(errors[i], (steps, 1))):
+            pass
+        for one, many in zip(alone.batch.arrays, together.batch.arrays, strict=True):
+            assert np.array_equal(one[0], many[i])

@@ -88,6 +88,14 @@ def test_a_closed_simulator_neither_runs_nor_resets():
             call()
 
 
+def test_a_probe_of_what_the_chip_does_not_have_is_refused():
+    net = network()
+    with net:
+        nengo.Probe(net.all_ensembles[0].neurons, "refractory_time")
+    with pytest.raises(OptionError, match="asks for 'refractory_time', which the chip does not have"):
+        nd.LoihiSimulator(net, progress_bar=False)
+
+
 def test_boards_are_left_to_nengo_loihi():
     with pytest.raises(OptionError, match=r"use nengo_loihi.Simulator\(target='loihi'\)"):
         nd.LoihiSimulator(network(), target="loihi")
