@@ -32,11 +32,13 @@ from neurodeploy.targets import target  # noqa: E402
 
 RESULTS = ROOT / "tools" / "results" / "rules"
 HELD_OUT = 5000
+SHARES = (0.6, 0.85, 1.0)
+"""Of all samples, at which ``--anneal`` halves the learning rate: the host reloads the rules."""
 CONTROLS = ("none", "frozen", "shuffled")
 HOST = "samples and labels become spike trains; spike counts are read"
 TIER_C = deep.Setup(
     mechanism="neuron-trace", thresholds=(1020, 1020, 256), input_rate=512, label_rate=512, impulse=4,
-    teach=128, feedback=40, exponents=(-7, -7, -4),
+    teach=128, feedback=80, exponents=(-4, -4, -3),
 )  # fmt: skip
 """Chosen on the held-out part of the training set."""
 
@@ -71,10 +73,15 @@ def in_integers(
     wired = deep.circuit(DEEP[rule], o.sizes, rng=np.random.default_rng(seed), setup=setup)
     course = teaching.begin(wired, seed=seed)
     start = time.process_time()
-    course = teaching.teach(
-        course, codes, y, epochs=o.epochs, seed=seed, progress=said(f"{rule} seed {seed}"),
-        checkpoint=o.checkpoint,
-    )  # fmt: skip
+    total = o.epochs * len(codes)
+    for lower, share in enumerate(SHARES if o.anneal else (1.0,)):
+        slower = dataclasses.replace(setup, exponents=tuple(max(e - lower, -7) for e in setup.exponents))
+        again = deep.circuit(DEEP[rule], o.sizes, rng=np.random.default_rng(seed), setup=slower)
+        course = dataclasses.replace(course, laid=teaching.begin(again, seed=seed).laid)
+        course = teaching.teach(
+            course, codes, y, epochs=o.epochs, seed=seed, progress=said(f"{rule} seed {seed}"),
+            checkpoint=o.checkpoint, until=int(share * total),
+        )  # fmt: skip
     seconds = time.process_time() - start
     fits = {t: sorted({expressible(j.rule, target(t)) for j in wired.plastic}) for t in ("loihi1", "loihi2")}
     return {
@@ -91,10 +98,16 @@ def in_integers(
     }
 
 
+def _host(o: argparse.Namespace) -> str:
+    """Return what the host does while a rule learns."""
+    if o.tier == "R":
+        return "everything"
+    return HOST + ("; rules are reloaded twice, with half the learning rate" if o.anneal else "")
+
+
 def setup_of(o: argparse.Namespace) -> deep.Setup:
     """Return the numbers of a run, with its control."""
-    told = {k: ast for k, ast in (json.loads(o.set) if o.set else {}).items()}
-    told = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    told = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(o.set or "{}").items()}
     setup = dataclasses.replace(TIER_C, **told)
     if o.control == "frozen":
         return dataclasses.replace(setup, frozen=tuple(range(len(o.sizes) - 2)))
@@ -142,14 +155,22 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
     """Run every seed."""
     data = split(validate=o.validate, limit=o.limit)
     one = in_integers if o.tier == "C" else in_rates
-    runs = [one(o.rule, seed, data, o) for seed in o.seeds]
+    runs: list[dict[str, Any]] = []
+    for seed in o.seeds:
+        runs.append(one(o.rule, seed, data, o))
+        write(o, summary(o, data, runs))
+    return summary(o, data, runs)
+
+
+def summary(o: argparse.Namespace, data: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what is written: the seeds so far."""
     found = [r["accuracy"] for r in runs]
     numbers = dataclasses.asdict(setup_of(o)) if o.tier == "C" else {"rate": o.rate, "batch": o.batch}
     return {
         "rule": o.rule, "tier": o.tier, "control": o.control, "data": "mnist",
         "judged_by": "held out of training" if o.validate else "test set, once per seed",
         "samples": len(data[0]), "epochs": o.epochs, "sizes": list(o.sizes), "numbers": numbers,
-        "host": HOST if o.tier == "C" else "everything", "mean": float(np.mean(found)),
+        "host": _host(o), "mean": float(np.mean(found)),
         "spread": float(np.std(found)), "runs": runs,
     }  # fmt: skip
 
@@ -170,16 +191,25 @@ def main() -> None:
     p.add_argument("--rate", type=float, default=0.1, help="of tier R")
     p.add_argument("--batch", type=int, default=50, help="of tier R")
     p.add_argument("--decay", type=float, default=0.0, help="of tier R")
+    p.add_argument("--anneal", action="store_true", help="tier C: halve the learning rate twice")
     p.add_argument("--checkpoint", help="tier C: written as it goes")
     p.add_argument("--out", help="JSON; tools/results/rules/... by default unless --validate")
     o = p.parse_args()
     o.sizes = (784, *map(int, filter(None, o.hidden.split(","))), 10)
     o.seeds = range(o.first_seed, o.first_seed + o.seeds)
     found = measure(o)
+    print(f"{name_of(o)}: {found['mean']:.4f} +- {found['spread']:.4f} ({found['judged_by']})")
+
+
+def name_of(o: argparse.Namespace) -> str:
+    """Return the name of a result."""
     deepness = "-".join(map(str, o.sizes[1:-1]))
-    name = f"{o.rule}-{o.tier}-{deepness}" + ("" if o.control == "none" else f"-{o.control}")
-    path = Path(o.out) if o.out else None if o.validate else RESULTS / f"{name}.json"
-    print(f"{name}: {found['mean']:.4f} +- {found['spread']:.4f} ({found['judged_by']})")
+    return f"{o.rule}-{o.tier}-{deepness}" + ("" if o.control == "none" else f"-{o.control}")
+
+
+def write(o: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Write figures; runs on held-out samples leave no trace unless a file is named."""
+    path = Path(o.out) if o.out else None if o.validate else RESULTS / f"{name_of(o)}.json"
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy import targets
-from neurodeploy.backends import plastic
+from neurodeploy.backends import learn_deep, plastic
+from neurodeploy.backends.deep import check_labels
 from neurodeploy.backends.emulator import trains
 from neurodeploy.backends.readout import LastLayer, last_layer, with_weight
 from neurodeploy.compiler.pipeline import compile as compile_graph
@@ -51,16 +52,19 @@ class LearningCurve:
     right : ndarray of bool, shape (samples shown,)
         Whether each sample was classified rightly by the weights as they stood before it was shown.
     error : ndarray of float64, shape (samples shown,)
-        Mean size of the error that was sent while it was shown.
+        Mean size of the error that was sent while it was shown; empty where no error leaves the circuit.
     cores : int
-        Plastic cores in use.
+        Plastic cores in use; 0 where learning is not laid out on cores.
     diagnostics : tuple of Diagnostic
+    per_sample : dict
+        Spikes, synaptic events and weight updates.
     """
 
     right: Bools
     error: Floats
     cores: int
     diagnostics: tuple[Diagnostic, ...] = ()
+    per_sample: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +127,7 @@ def learn(
     rate, tau : float
         Of the rule.
     **options
-        As `learn_pes` takes them.
+        As `learn_pes`, or `learn_deep.learn`, takes them.
 
     Returns
     -------
@@ -135,14 +139,42 @@ def learn(
     OptionError
         If there is no such rule.
     """
+    if rule in learn_deep.RULES:
+        return _learn_deep(graph, x, y, rule=rule, limit=limit, divide_by=divide_by, curve=curve, **options)
     if rule not in RULES:
-        raise OptionError(f"there is no learning rule '{rule}'; choose from {', '.join(RULES)}")
+        known = ", ".join((*RULES, *learn_deep.RULES))
+        raise OptionError(f"there is no learning rule '{rule}'; choose from {known}")
     samples = graph.prepare(np.asarray(x)[:limit])
     divisor = float(graph.meta.get("divide_by", 1.0)) if divide_by is None else divide_by
     chosen = RULES[rule](rate=rate, tau=tau)
     learned, how = learn_pes(graph, samples / divisor, np.asarray(y)[:limit], rule=chosen, **options)
     if curve is not None:
         curve(how)
+    return learned
+
+
+def _learn_deep(
+    graph: Graph,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    rule: str,
+    limit: int | None,
+    divide_by: float | None,
+    curve: Callable[[LearningCurve], Any] | None,
+    passes: int = 1,
+    input_coding: str | None = None,
+    **options: Any,
+) -> Graph:
+    """Hand over to `learn_deep.learn`."""
+    if input_coding not in (None, "rate"):
+        raise OptionError(f"rule '{rule}' is shown samples as rates; leave out --input-coding {input_coding}")
+    divisor = float(graph.meta.get("divide_by", 1.0)) if divide_by is None else divide_by
+    samples = graph.prepare(np.asarray(x)[:limit]) / divisor
+    labels = check_labels(np.asarray(y)[:limit], len(samples), graph.size(graph.output.name))
+    learned, course, findings = learn_deep.learn(graph, samples, labels, rule=rule, epochs=passes, **options)
+    if curve is not None:
+        curve(LearningCurve(course.right, np.zeros(0), 0, findings, course.per_sample()))
     return learned
 
 

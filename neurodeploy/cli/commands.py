@@ -17,19 +17,18 @@ from neurodeploy.cli import DONE, FINDINGS, INTERRUPTED, ladders
 from neurodeploy.cli.console import note, printable, progress, show_findings
 from neurodeploy.cli.nir import told
 from neurodeploy.cli.outputs import Named, ensure_folder, ensure_outputs
-from neurodeploy.data import Samples, open_samples, read_calibration, read_training
+from neurodeploy.data import Samples, open_samples, read_calibration
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.files import is_stdout, is_stream, write_beside
 from neurodeploy.frontends.dispatch import is_nir
 from neurodeploy.ir.plausible import implausible
 from neurodeploy.program import Program
 from neurodeploy.reporting import REPORT_FILES, Report, read_report
-from neurodeploy.reporting.text import layer_table, percent
+from neurodeploy.reporting.text import layer_table
 from neurodeploy.runs import Interrupted
 from neurodeploy.scaleout.shards import in_folder
 
 if TYPE_CHECKING:
-    from neurodeploy.backends.learn import LearningCurve
     from neurodeploy.ir.graph import Graph
     from neurodeploy.recording import Recording
 
@@ -80,13 +79,13 @@ def run(args: argparse.Namespace) -> int:
     """``neurodeploy run``: samples through a backend; figures to stdout and into files."""
     partial = partial_beside(args.json)
     outputs = {"--json": args.json, "--outputs": args.outputs, "the partial recording of --json": partial}
-    ensure_outputs(outputs, _read_by(args))
+    ensure_outputs(outputs, read_by(args))
     stages.target(args.target)  # an unknown name is an error, also where the backend needs no chip
     if args.resume:
         _find_what_to_resume(args, partial)
     graph = stages.with_nef(_runnable(args), args.nef)
     with open_samples(args.data, limit=args.limit) as data:
-        _checked(args, graph, data)
+        checked(args, graph, data)
         ladders.check(args, graph)
         if args.sweep:
             from neurodeploy.cli.sweep import sweep
@@ -139,42 +138,10 @@ def _say_if_short(args: argparse.Namespace, graph: Graph) -> None:
         )
 
 
-def learn(args: argparse.Namespace) -> int:
-    """``neurodeploy learn``: the emulator's learning path adapts the network to labelled samples."""
-    ensure_outputs({"-o": args.out}, _read_by(args))
-    if Path(args.out).suffix != ".nd":
-        raise OptionError(f"'{args.out}': a spiking network is written as .nd; name it so")
-    graph = _load_spiking(args)
-    data = _checked(args, graph, read_training(args.data, limit=args.limit))
-    told = {k: v for k in ("rate", "passes", "divide_by") if (v := getattr(args, k)) is not None}
-    curves: list[LearningCurve] = []
-    with progress(f"{graph.name} learns by {args.rule}") as advance:
-        learned = stages.learn(
-            graph,
-            np.asarray(data.x),
-            np.asarray(data.y),
-            rule=args.rule,
-            target=args.target,
-            input_coding=args.input_coding,
-            steps=args.steps,
-            seed=args.seed,
-            progress=advance,
-            curve=curves.append,
-            **told,
-        )
-    stages.save(learned, args.out)
-    show_findings(curves[0].diagnostics)
-    quarters = np.array_split(curves[0].right, min(4, len(curves[0].right)))
-    shares = ", ".join(percent(float(part.mean())) for part in quarters)
-    print(f"right before learning from a sample, quarter by quarter: {shares}")
-    print(f"{args.out}: {learned.name} after {len(data)} samples, digest {learned.digest()[:16]}")
-    return DONE
-
-
 def deploy(args: argparse.Namespace) -> int:
     """``neurodeploy deploy``: the bundle for the board's host, and the board itself if it is there."""
     ensure_replaceable(ensure_folder(args.out, (), {}))
-    graph = _load_spiking(args)
+    graph = load_spiking(args)
     program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
     stages.laid_out(program.raise_for_errors())
     stages.check_board(program, args.board)
@@ -220,7 +187,7 @@ def partial_beside(path: str | None) -> Path | None:
     return None if path is None or is_stream(path) else Path(f"{path}.partial.npz")
 
 
-def _read_by(args: argparse.Namespace) -> Named:
+def read_by(args: argparse.Namespace) -> Named:
     """Collect the files that a command reads, by the names of its arguments."""
     read = {"FILE": args.file, "--data": args.data}
     read |= {f"--{name}": getattr(args, name, None) for name in ("calibration", "source")}
@@ -256,7 +223,7 @@ def spiking(args: argparse.Namespace, *, guess: bool = False) -> Graph:
     return graph
 
 
-def _checked(args: argparse.Namespace, graph: Graph, data: Samples) -> Samples:
+def checked(args: argparse.Namespace, graph: Graph, data: Samples) -> Samples:
     """See that samples and labels fit the network before anything long begins."""
     graph.prepare(data.x[:1])
     classes = graph.size(graph.output.name)
@@ -267,7 +234,8 @@ def _checked(args: argparse.Namespace, graph: Graph, data: Samples) -> Samples:
     return data
 
 
-def _load_spiking(args: argparse.Namespace) -> Graph:
+def load_spiking(args: argparse.Namespace) -> Graph:
+    """Read a spiking network; refuse a trained model."""
     graph = stages.load(args.file)
     if not graph.is_spiking:
         raise OptionError(convert_first(args))

@@ -203,14 +203,19 @@ def _tune(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _learn(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _command(
-        commands, "learn", f"{_COMMANDS}:learn", "let the chip adapt the network to labelled samples"
-    )
+    does = "let the chip adapt the network to labelled samples"
+    p = _command(commands, "learn", "neurodeploy.cli.learning:learn", does)
     p.add_argument("file", metavar="FILE.nd", help="spiking network")
     p.add_argument("--data", metavar="D.npz", required=True, help="x and y, or x_train and y_train")
     p.add_argument("--rate", type=real(above=0.0), metavar="R", help="learning rate")
-    p.add_argument("--passes", type=whole(1), metavar="N", help="how often every sample is shown")
-    p.add_argument("--rule", required=True, metavar="RULE", help="learning rule: pes")
+    p.add_argument("--passes", "--epochs", dest="passes", type=whole(1), metavar="N",
+                   help="how often every sample is shown")  # fmt: skip
+    p.add_argument("--rule", required=True, metavar="RULE", help="learning rule: pes, delta, dfa, drtp")
+    p.add_argument("--layers", metavar="A,B", help="dense layers that learn, to the end; the last by default")
+    p.add_argument("--anew", action="store_true", help="forget their weights first: learn from scratch")
+    p.add_argument("--resume", action="store_true", help="go on with learning that was interrupted")
+    p.add_argument("--json", metavar="OUT.json", help="write the learning curve and what it cost here")
+    p.add_argument("--picture", metavar="OUT.png", help="draw the learning curve here")
     p.add_argument("-o", dest="out", metavar="OUT.nd", required=True, help="the adapted network goes here")
     _targets(p)
     p.add_argument("--steps", type=whole(1), metavar="T", help="time steps per sample")

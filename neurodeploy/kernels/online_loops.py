@@ -107,15 +107,43 @@ def deliver(
             into[o] += np.int32(weights[o]) << bits
 
 
+@jit
+def next_code(z: Any, spike: Any, i: Any, lut: Any, stream: Any) -> Any:
+    """Return a trace's next code, rounded at random."""
+    y = lut[spike, z, 0] + np.int64(number(stream, i) < lut[spike, z, 1])
+    return np.int32(min(y, 127))
+
+
 @jit_apart
-def update_trace(row: Any, lut: Any, stream: Any, fired: Any, traces: Any) -> None:
-    """Decay a trace and take in spikes, rounding at random; silent neurons with an empty trace are passed."""
-    start, size, first = row[0], row[1], row[2]
-    for i in range(size):
-        z, spike = np.int64(traces[first + i]), np.int64(fired[start + i])
-        if z or spike:
-            y = lut[spike, z, 0] + np.int64(number(stream, i) < lut[spike, z, 1])
-            traces[first + i] = np.int32(min(y, 127))
+def update_trace(
+    row: Any, lut: Any, stream: Any, fired: Any, lists: Any, count: Any, traces: Any, alive: Any, n: Any
+) -> Any:
+    """Decay a trace and take in spikes, only where it is not empty; return how many are not."""
+    start, first, kept = row[0], row[2], np.int64(0)
+    for k in range(count):
+        i = lists[start + k] - start
+        if traces[first + i] == 0:
+            alive[first + n] = i
+            n += 1
+    for k in range(n):
+        i = np.int64(alive[first + k])
+        z = next_code(np.int64(traces[first + i]), np.int64(fired[start + i]), i, lut, stream)
+        traces[first + i] = z
+        alive[first + kept] = i
+        kept += np.int64(z > 0)
+    return kept
+
+
+@jit_apart
+def list_traces(trace_rows: Any, traces: Any, alive: Any, living: Any) -> None:
+    """List the neurons whose traces are not empty."""
+    for r in range(len(trace_rows)):
+        n = 0
+        for i in range(trace_rows[r, 1]):
+            if traces[trace_rows[r, 2] + i]:
+                alive[trace_rows[r, 2] + n] = i
+                n += 1
+        living[r] = n
 
 
 @jit
@@ -358,13 +386,18 @@ def learn_step(
     seed: Any, step: Any, reward: Any, pops: Any, projections: Any, layers: Any, trace_rows: Any, luts: Any,
     updates: Any, products: Any, factors: Any, fired: Any, errors: Any, lists: Any, counts: Any, traces: Any,
     w: Any, d: Any, t: Any, due: Any, pre: Any, post: Any, rows: Any, columns: Any, counters: Any,
+    alive: Any, living: Any,
 ) -> None:  # fmt: skip
     """Run every layer's engine at the end of a step."""
     for a in range(len(layers)):
         layer = layers[a]
         for k in range(layer[2]):
             at = layer[1] + k
-            update_trace(trace_rows[at], luts[at], key(seed, step, a, k), fired, traces)
+            population = projections[layer[0], trace_rows[at, 3]]
+            living[at] = update_trace(
+                trace_rows[at], luts[at], key(seed, step, a, k), fired, lists, counts[population], traces,
+                alive, living[at],
+            )  # fmt: skip
         for u in range(layer[3], layer[3] + layer[4]):
             if due_products(updates[u], products, step, due)[0] == 0:
                 continue
@@ -419,11 +452,11 @@ def forward_step(
 
 def run_samples(
     pops: Any, rates: Any, offsets: Any, phases: Any, projections: Any, layers: Any, trace_rows: Any,
-    luts: Any, updates: Any, products: Any, factors: Any, readout: Any, error_shift: Any, v: Any, q: Any,
-    fired: Any, drive: Any, apical: Any, active: Any, traces: Any, w: Any, d: Any, t: Any, clock: Any,
-    counters: Any, xs: Any, labels: Any,
+    luts: Any, updates: Any, products: Any, factors: Any, readout: Any, error_shift: Any,
+    error_period: Any, v: Any, q: Any, fired: Any, drive: Any, apical: Any, active: Any, traces: Any,
+    w: Any, d: Any, t: Any, clock: Any, counters: Any, xs: Any, labels: Any,
     order: Any, n_phases: Any, learn: Any, found: Any, lists: Any, counts: Any, due: Any, pre: Any,
-    post: Any, rows: Any, columns: Any, errors: Any,
+    post: Any, rows: Any, columns: Any, errors: Any, alive: Any, living: Any,
 ) -> None:  # fmt: skip
     """Show samples; count spikes of the read-out in the first phase, and learn if told.
 
@@ -443,6 +476,7 @@ def run_samples(
         Room to work in.
     """
     list_spikes(pops, fired, lists, counts)
+    list_traces(trace_rows, traces, alive, living)
     start, size = pops[readout, 0], pops[readout, 1]
     for s in range(len(order)):
         x, label = xs[order[s]], labels[order[s]]
@@ -461,9 +495,10 @@ def run_samples(
                         found[s, o] += fired[start + o]
                 if learn:
                     clock[1] += 1
-                    write_errors(pops, error_shift, apical, active, errors)
+                    if error_period and clock[1] & (error_period - 1) == 0:
+                        write_errors(pops, error_shift, apical, active, errors)
                     learn_step(
                         clock[0], clock[1], phases[phase, 1], pops, projections, layers, trace_rows, luts,
                         updates, products, factors, fired, errors, lists, counts, traces, w, d, t, due, pre,
-                        post, rows, columns, counters,
+                        post, rows, columns, counters, alive, living,
                     )  # fmt: skip

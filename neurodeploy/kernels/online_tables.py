@@ -36,7 +36,7 @@ class Tables:
     ``traces``: start neuron, size, first value, 0 pre or 1 post. ``updates``: variable, first product,
     products, fine bits, lost bits, low, high, place in the rule. ``products``: mantissa, shift, decimation or
     -1, first factor, factors, whether it needs a spike before, and behind. ``factors``: kind, first value,
-    where it is known, plus, sign.
+    where it is known, plus, sign. Every ``error_period`` steps neurons write their errors; 0 for never.
     """
 
     populations: Array
@@ -52,6 +52,7 @@ class Tables:
     factors: Array
     readout: int
     error_shift: int
+    error_period: int
 
 
 @dataclass
@@ -127,6 +128,7 @@ class _Builder:
             zip([p.name for p in circuit.populations], np.cumsum([0, *sizes[:-1]]).tolist(), strict=True)
         )
         self.names = [p.name for p in circuit.populations]
+        self.error_period = 0
 
     def build(self, seed: int) -> tuple[Tables, State]:
         c = self.circuit
@@ -147,6 +149,7 @@ class _Builder:
             luts=np.array(self.luts, np.int64).reshape(-1, 2, 128, 2),
             readout=self.names.index(c.readout),
             error_shift=c.error_shift,
+            error_period=self.error_period,
             **{k: _table(rows) for k, rows in self.rows.items()},
         )
         synaptic = {k: np.zeros(self.used[k] + 1, np.int32) for k in ("traces", "d", "t")}
@@ -227,6 +230,9 @@ class _Builder:
         k = max(product.decimations, default=-1)
         factors = [f for f in product.factors if f.variable[0] != "u"]
         spikes = [int(Factor(v) in factors) for v in ("x0", "y0")]
+        if any(f.variable == "y2" and "y2" not in numbered for f in factors):
+            period = 2 ** max(k, 0)
+            self.error_period = min(self.error_period or period, period)
         self.rows["products"].append(
             [product.mantissa, shift, k, len(self.rows["factors"]), len(factors), *spikes]
         )

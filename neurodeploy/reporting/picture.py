@@ -204,3 +204,33 @@ def _footer(run: Figures) -> str:
         f"{card['arithmetic']}; {run['steps']} steps, seed {run['seed']}, model {card['model_digest'][:12]}. "
         f"Not verified on silicon: {'; '.join(card['not_verified_on_silicon'])}."
     )
+
+
+def draw_curve(curves: Mapping[str, Sequence[Sequence[float]]], path: Path) -> Path:
+    """Draw learning curves into a PNG.
+
+    Parameters
+    ----------
+    curves : mapping of str to sequence of (samples, share)
+        By name.
+    path : Path
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.9), dpi=130, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for (name, points), colour in zip(curves.items(), COLOURS, strict=False):
+        axes.plot([p[0] for p in points], [100 * p[1] for p in points], color=colour, label=name)
+    axes.set_xlabel("samples learned from")
+    axes.set_ylabel("right before learning from them, %")
+    axes.set_ylim(0, 100)
+    axes.grid(color=GRID)
+    axes.legend(frameon=False, loc="lower right")
+    return write_beside(path, lambda beside: figure.savefig(beside, format="png"))
