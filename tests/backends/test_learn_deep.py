@@ -1,4 +1,4 @@
-"""Converted networks that go on learning in the chip's integers: last layers, all layers, and from the shell."""
+"""Converted networks that go on learning in the chip's integers: last layers, all layers, from the shell."""
 
 import json
 
