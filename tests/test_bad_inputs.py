@@ -318,6 +318,15 @@ def test_a_report_of_something_else(refused, place, content):
     assert "run.json" in refused("report", "run.json", "-o", "out")
 
 
+def test_more_steps_than_counters_hold(refused):
+    assert "is too large" in refused("convert", MLP, "-o", "a.nd", "--steps", 10**20)
+
+
+def test_a_division_that_leaves_nothing_finite(refused, converted):
+    argv = ("run", converted, "--data", "good.npz", "--backend", "rate", "--divide-by", "1e-320")
+    assert "are not finite" in refused(*argv)
+
+
 def test_a_report_of_nothing(refused):
     assert "is not a file" in refused("report", "nowhere.json")
 

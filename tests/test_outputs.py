@@ -113,6 +113,10 @@ def test_learning_writes_only_what_a_run_can_read(place, capsys, name):
     assert "written as .nd" in refused(place, capsys, *argv)
 
 
+def test_a_folder_is_an_input_only_where_it_is_one_of_zarr(place, capsys):
+    assert "is a folder" in refused(place, capsys, "convert", ".", "-o", "new.nd")
+
+
 # --- links ------------------------------------------------------------------------------------------------
 
 

@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _call(args)
         sys.stdout.flush()
+    except KeyboardInterrupt:  # while a message was printed
+        return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         _drop_output()
         return PIPE_CLOSED

@@ -20,8 +20,8 @@ def ensure_outputs(outputs: Named, inputs: Named) -> None:
     Parameters
     ----------
     outputs, inputs : mapping of str to path-like
-        Inputs may be folders; nothing may be written into them. Streams are not told apart: nothing is lost
-        where two results go to ``/dev/null`` or to a terminal.
+        Inputs may be folders of Zarr; nothing may be written into them. Streams are not told apart: nothing
+        is lost where two results go to ``/dev/null`` or to a terminal.
 
     Raises
     ------
@@ -63,8 +63,9 @@ def ensure_folder(path: str | os.PathLike[str], names: Iterable[str], inputs: Na
 
 
 def _is_in(path: str, there: str) -> bool:
-    """Whether a path is the other one, also by another name, or lies in that folder."""
-    if path == there or (os.path.isdir(there) and path.startswith(os.path.join(there, ""))):
+    """Whether a path is the other one, also by another name, or lies in that folder of Zarr."""
+    array = any(os.path.exists(os.path.join(there, name)) for name in ("zarr.json", ".zgroup", ".zarray"))
+    if path == there or (array and path.startswith(os.path.join(there, ""))):
         return True
     return os.path.exists(path) and os.path.exists(there) and os.path.samefile(path, there)
 

@@ -10,6 +10,8 @@ from typing import NoReturn
 
 _COMMANDS = "neurodeploy.cli.commands"
 _TABLES = "neurodeploy.cli.tables"
+MOST_STEPS = 2**31 - 1
+"""Most steps of a sample: what counters of 32 bits hold."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -101,7 +103,7 @@ def _nir_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
                    help="spikes drawn anew, or values from 0 to 1 (default %(default)s)")  # fmt: skip
     p.add_argument("--rate", type=real(above=0.0, most=1.0), default=0.2, metavar="R",
                    help="of Poisson input, in spikes per step (default %(default)s)")  # fmt: skip
-    p.add_argument("--steps", type=whole(1), default=64, metavar="T", help="default %(default)s")
+    p.add_argument("--steps", type=whole(1, MOST_STEPS), default=64, metavar="T", help="default %(default)s")
     p.add_argument("--samples", type=whole(1), default=8, metavar="N", help="default %(default)s")
     p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="draws the input")
     p.add_argument("--tolerance", type=share, default=0.0, metavar="F",
@@ -115,7 +117,7 @@ def _conversion(p: argparse.ArgumentParser) -> None:
     p.add_argument("--calibration", metavar="D.npz", help="samples that set the thresholds: x or x_train")
     p.add_argument("--divide-by", type=real(above=0.0), metavar="V", help="divide samples by this, as 255")
     p.add_argument("--neuron", metavar="KIND", help="kind of spiking neuron (neurodeploy layers lists them)")
-    p.add_argument("--steps", type=whole(1), metavar="T", help="time steps per sample")
+    p.add_argument("--steps", type=whole(1, MOST_STEPS), metavar="T", help="time steps per sample")
     p.add_argument(
         "--output", choices=("membrane", "spikes"), help="what decides: the last membranes or spikes"
     )
@@ -218,7 +220,7 @@ def _learn(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--picture", metavar="OUT.png", help="draw the learning curve here")
     p.add_argument("-o", dest="out", metavar="OUT.nd", required=True, help="the adapted network goes here")
     _targets(p)
-    p.add_argument("--steps", type=whole(1), metavar="T", help="time steps per sample")
+    p.add_argument("--steps", type=whole(1, MOST_STEPS), metavar="T", help="time steps per sample")
     p.add_argument("--limit", type=whole(1), metavar="N", help="only the first N samples")
     p.add_argument("--divide-by", type=real(above=0.0), metavar="V", help="divide samples by this, as 255")
     p.add_argument("--seed", type=whole(0), default=0, metavar="S", help="of everything random")
@@ -229,7 +231,7 @@ def _deploy(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("file", metavar="FILE.nd", help="spiking network")
     _targets(p)
     p.add_argument("--board", metavar="NAME", help="run it on this board at once, as kapoho-bay")
-    p.add_argument("--steps", type=whole(1), metavar="T", help="time steps per sample")
+    p.add_argument("--steps", type=whole(1, MOST_STEPS), metavar="T", help="time steps per sample")
     p.add_argument("-o", dest="out", metavar="BUNDLE_DIR", required=True, help="the bundle goes here")
 
 
@@ -262,10 +264,10 @@ class _Version(argparse.Action):
 
 
 class whole:  # noqa: N801 - used like a type
-    """A whole number from `least` up, for argparse."""
+    """A whole number from `least` to `most`, for argparse."""
 
-    def __init__(self, least: int) -> None:
-        self.least = least
+    def __init__(self, least: int, most: float = math.inf) -> None:
+        self.least, self.most = least, most
 
     def __call__(self, text: str) -> int:
         """Read one."""
@@ -275,6 +277,8 @@ class whole:  # noqa: N801 - used like a type
             raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
         if value < self.least:
             raise argparse.ArgumentTypeError(f"{value} is too small, the least is {self.least}")
+        if value > self.most:
+            raise argparse.ArgumentTypeError(f"{value} is too large, the most is {self.most}")
         return value
 
 
@@ -307,7 +311,7 @@ def swept(text: str) -> tuple[str, list[int | float | str]]:
     """Read ``option=value,value``, for argparse."""
     name, _, values = text.partition("=")
     kinds: dict[str, Callable[[str], int | float | str]] = {
-        "backend": str, "target": str, "input-coding": str, "steps": whole(1), "seed": whole(0),
+        "backend": str, "target": str, "input-coding": str, "steps": whole(1, MOST_STEPS), "seed": whole(0),
         "divide-by": real(above=0.0),
     }  # fmt: skip
     if name not in kinds or not values:

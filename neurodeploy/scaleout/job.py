@@ -13,7 +13,7 @@ from neurodeploy.arrays import Rows
 from neurodeploy.backends.base import backend as backend_named
 from neurodeploy.backends.base import check_steps
 from neurodeploy.compiler.pipeline import compile
-from neurodeploy.errors import OptionError
+from neurodeploy.errors import DataError, OptionError
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
 from neurodeploy.recording import Recording, concatenate
@@ -125,4 +125,8 @@ def open_job(job: Job) -> Run:
 def entering(graph: Graph, x: npt.NDArray[Any], divide_by: float | None) -> npt.NDArray[np.float64]:
     """Bring samples into our layout, divided as told or as the conversion was told."""
     divisor = float(graph.meta.get("divide_by", 1.0)) if divide_by is None else divide_by
-    return graph.prepare(x) / divisor
+    with np.errstate(over="ignore"):
+        divided = graph.prepare(x) / divisor
+    if not np.isfinite(divided).all():
+        raise DataError(f"samples divided by {divisor:g} are not finite; divide by what training divided by")
+    return divided
