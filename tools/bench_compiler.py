@@ -1,10 +1,11 @@
 """Measure the compiler: cores against their lower bound, traffic, time and memory; nengo-loihi beside it.
 
     python tools/bench_compiler.py                 everything, results to tools/results/
-    python tools/bench_compiler.py --only cores    one part: cores, scale or nengo
+    python tools/bench_compiler.py --only cores    one part: cores, exact, scale or nengo
 
 Part `cores` compiles 20 networks and puts the cores they take next to a lower bound: the larger of what the
-scarcest resource asks for and the number of blocks of which no two fit on one core. Part `scale` compiles
+scarcest resource asks for and the number of blocks of which no two fit on one core. Part `exact` asks an
+integer program (HiGHS, through SciPy) whether the same blocks fit fewer cores. Part `scale` compiles
 10 million synapses. Part `nengo` builds 4 million synapses with nengo-loihi, cut by hand into the blocks that
 ours found, and compiles the same network, in turns.
 """
@@ -132,6 +133,94 @@ def cores():
     return rows
 
 
+def exact(seconds):
+    """Ask an exact solver to pack the blocks of every network onto one core less than the heuristic takes."""
+    rows = {}
+    for name, (shape, layers) in NETWORKS.items():
+        program = compile(network(shape, layers, name))
+        used, start = len(set(program.cores)), time.perf_counter()
+        verdict = fewer_cores(program, used - 1, seconds)
+        took = time.perf_counter() - start
+        start = time.perf_counter()
+        packing.pack(program)
+        rows[name] = {
+            "blocks": len(program.blocks),
+            "cores": used,
+            "one_core_less": verdict,
+            "by_bound": used - 1 < packing.lower_bound(program),
+            "solver_seconds": round(took, 2),
+            "heuristic_seconds": round(time.perf_counter() - start, 3),
+        }
+        print(f"{name:24s} {used:4d} cores; one less: {verdict} ({took:.1f} s)")
+    verdicts = [row["one_core_less"] for row in rows.values()]
+    return {
+        "seconds_each": seconds,
+        "verdicts": {v: verdicts.count(v) for v in ("impossible", "possible", "open")},
+        "networks": rows,
+    }
+
+
+def fewer_cores(program, cores, seconds):
+    """Say whether the blocks of a program fit so many cores: ``impossible``, ``possible``, or ``open``.
+
+    Notes
+    -----
+    Binary variables: block i lies on core c; core c holds element e of a set (profiles, thresholds, formats).
+    Every block lies once, the shares of a core add up to 1 at most, elements to the room there is, blocks
+    of unlike registers exclude each other. Large blocks that exclude each other are laid down first, which
+    breaks the symmetry of cores.
+    """
+    from scipy import sparse
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    if cores < packing.lower_bound(program):
+        return "impossible"
+    found, room = packing.items(program)
+    matrix, bounds = one_core(found, room)
+    n, width = len(found), matrix.shape[1]
+    on_cores = LinearConstraint(sparse.kron(sparse.identity(cores), matrix), ub=np.tile(bounds, cores))
+    once = sparse.hstack([sparse.identity(n), sparse.csr_array((n, width - n))])
+    placed = LinearConstraint(sparse.kron(np.ones((1, cores)), once), lb=1, ub=1)
+    low = np.zeros(width * cores)
+    low[[core * width + block for core, block in enumerate(apart(found)[:cores])]] = 1
+    result = milp(
+        np.zeros(width * cores), integrality=np.ones(width * cores), bounds=Bounds(low, 1),
+        constraints=[on_cores, placed], options={"time_limit": seconds},
+    )  # fmt: skip
+    return {0: "possible", 2: "impossible"}.get(result.status, "open")
+
+
+def one_core(found, room):
+    """Write what one core holds as rows over its blocks and elements: a sparse matrix and upper bounds."""
+    from scipy import sparse
+
+    pairs = {(k, e) for item in found for k, kinds in enumerate(item.sets) for e in kinds}
+    column = {pair: len(found) + number for number, pair in enumerate(sorted(pairs, key=repr))}
+    rows = [
+        ({i: item.share[k] for i, item in enumerate(found)}, 1 + 1e-9) for k in range(len(found[0].share))
+    ]
+    for k, limit in enumerate(room):
+        if np.isfinite(limit):
+            rows.append(({at: 1 for pair, at in column.items() if pair[0] == k}, limit))
+    for i, item in enumerate(found):
+        rows += [({i: 1, column[k, e]: -1}, 0) for k, kinds in enumerate(item.sets) for e in kinds]
+        rows += [({i: 1, j: 1}, 1) for j in range(i) if found[j].registers != item.registers]
+    row = np.repeat(np.arange(len(rows)), [len(entries) for entries, _ in rows])
+    at = [c for entries, _ in rows for c in entries]
+    value = [v for entries, _ in rows for v in entries.values()]
+    shape = (len(rows), len(found) + len(column))
+    return sparse.csr_array((value, (row, at)), shape=shape), np.array([bound for _, bound in rows])
+
+
+def apart(found):
+    """Name blocks of which no two fit on one core, the largest first."""
+    chosen = []
+    for i in sorted(range(len(found)), key=lambda i: -found[i].share.max()):
+        if all((found[i].share + found[j].share).max() > 1 + 1e-9 for j in chosen):
+            chosen.append(i)
+    return chosen
+
+
 def scale():
     """Compile 10 million synapses in a process of its own, for its memory."""
     code = """
@@ -205,13 +294,21 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", choices=("cores", "scale", "nengo"))
+    parser.add_argument("--only", choices=("cores", "exact", "scale", "nengo"))
     parser.add_argument("--repeat", type=int, default=3, help="turns of part nengo (default %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="of part exact, per network (default %(default)s)"
+    )
     args = parser.parse_args()
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     found["machine"] = {"python": platform.python_version(), "numpy": version("numpy"),
                         "machine": platform.machine()}  # fmt: skip
-    for part, run in (("cores", cores), ("scale", scale), ("nengo", lambda: nengo(args.repeat))):
+    for part, run in (
+        ("cores", cores),
+        ("exact", lambda: exact(args.seconds)),
+        ("scale", scale),
+        ("nengo", lambda: nengo(args.repeat)),
+    ):
         if args.only in (None, part):
             found[part] = run()
     found["peak_gib_of_this_run"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)

@@ -12,9 +12,11 @@ the code does.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -55,8 +57,35 @@ def _fit_rows() -> catalogue.Table:
     return fit_rows({name: convert(graph, **options) for name, graph in loaded.items()})
 
 
+def _cores_rows() -> catalogue.Table:
+    """Show what tools/bench_compiler.py found: cores beside the least there could be."""
+    found = json.loads((ROOT / "tools" / "results" / "bench_compiler.json").read_text(encoding="utf-8"))
+    rows = [
+        [
+            name, row["neurons"], row["synapses"], row["blocks"], row["cores"], row["lower_bound"],
+            found["exact"]["networks"][name]["one_core_less"],
+        ]
+        for name, row in found["cores"].items()
+    ]  # fmt: skip
+    head = ["network", "neurons", "synapses", "blocks", "cores", "at least", "one core less"]
+    return head, rows
+
+
+def _compile_rows() -> catalogue.Table:
+    """Show how long compilation took there, and how much of nengo-loihi's build that is."""
+    found = json.loads((ROOT / "tools" / "results" / "bench_compiler.json").read_text(encoding="utf-8"))
+    scale, nengo = found["scale"], found["nengo"]
+    seconds = statistics.median(nengo["ours_seconds"])
+    return ["dense synapses", "seconds", "peak GiB", "of nengo-loihi's build"], [
+        [f"{nengo['synapses']:,}", seconds, None, f"{nengo['ratio_median']:.1%}"],
+        [f"{scale['synapses']:,}", scale["seconds"], scale["peak_gib"], None],
+    ]
+
+
 TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "backends": _backend_rows,
+    "compile-time": _compile_rows,
+    "cores": _cores_rows,
     "findings": catalogue.finding_rows,
     "fits": _fit_rows,
     "layers": catalogue.layer_rows,

@@ -23,7 +23,7 @@ UNSUPPORTED_RESET = Rule(
     "ND204", "unsupported-reset", ERROR, WALL,
     "reset by '{reset}' is not what {target} does after a spike; it knows {resets}",
     why="What is left of the membrane after a spike decides the next one: another reset is another network.",
-    remedy="Convert with reset to zero (--neuron if), and balance again.",
+    remedy="Convert with a reset that the part knows (as --neuron {neuron}), and balance again.",
     example="a population of IF with reset by subtraction on Loihi 1, where it takes {cost} compartments a "
     "neuron",
 )  # fmt: skip

@@ -410,3 +410,11 @@ def test_a_layer_that_nothing_lifts_is_said(one, bias, code, name):
 def test_a_threshold_is_positive_on_every_part(threshold, code, name, rng):
     graph = chain((5,), [("d", dense(rng, 5, 3)), ("n", spiking(threshold))])
     assert codes(graph, name) & {"ND425", "ND905"} == code
+
+
+@pytest.mark.parametrize(
+    ("name", "reset", "neuron"), [("loihi1", "subtract", "if"), ("xylo-audio-3", "zero", "if-soft")]
+)
+def test_the_remedy_of_a_reset_names_a_neuron_the_part_has(name, reset, neuron, rng):
+    graph = chain((5,), [("d", dense(rng, 5, 3)), ("n", spiking(reset=reset))])
+    assert f"--neuron {neuron})" in finding(graph, "ND204", name).remedy

@@ -56,10 +56,11 @@ def resets(program: Program, usage: Usage) -> Iterator[Diagnostic]:
         if reset not in limit.value and population.notes.get("role") == "encoder":
             yield at_limit(rules.HARD_RESET_ENCODER, place, limit, program, used=reset)
         elif reset not in limit.value:
+            neuron = "if" if "hard-zero" in limit.value else "if-soft"
             cost = program.target.limit("neuron.soft_reset_cost_compartments").value
             yield at_limit(
                 rules.UNSUPPORTED_RESET, place, limit, program,
-                used=reset, reset=reset, resets=", ".join(limit.value), cost=cost,
+                used=reset, reset=reset, resets=", ".join(limit.value), cost=cost, neuron=neuron,
             )  # fmt: skip
 
 
