@@ -88,7 +88,10 @@ TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "cores": _cores_rows,
     "findings": catalogue.finding_rows,
     "fits": _fit_rows,
-    "layers": catalogue.layer_rows,
+    "layers-keras": lambda: catalogue.layer_rows("keras"),
+    "layers-nir": lambda: catalogue.layer_rows("nir"),
+    "layers-onnx": lambda: catalogue.layer_rows("onnx"),
+    "layers-torch": lambda: catalogue.layer_rows("torch"),
     "neurons": catalogue.neuron_rows,
     "targets": catalogue.target_rows,
 }

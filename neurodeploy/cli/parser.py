@@ -245,7 +245,8 @@ def _lookups(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _command(commands, "explain", f"{_TABLES}:explain", "say what a finding means and what helps")
     p.add_argument("code", metavar="CODE", help="as ND301, or the finding's name")
     _command(commands, "targets", f"{_TABLES}:targets", "list the chips that can be compiled for")
-    _command(commands, "layers", f"{_TABLES}:layers", "list the layers that are read, and the neurons")
+    p = _command(commands, "layers", f"{_TABLES}:layers", "list the layers that are read, and the neurons")
+    p.add_argument("frontend", nargs="?", choices=("keras", "onnx", "torch", "nir"), help="only these")
     _command(commands, "rules", f"{_TABLES}:rules", "list the learning rules, and which chips run them")
     _command(
         commands, "doctor", "neurodeploy.cli.doctor:doctor", "say what is installed and which backends run"

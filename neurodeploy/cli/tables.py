@@ -6,7 +6,14 @@ import argparse
 
 from neurodeploy import stages
 from neurodeploy.cli import DONE
-from neurodeploy.reporting.catalogue import finding_text, layer_rows, neuron_rows, rule_rows, target_rows
+from neurodeploy.reporting.catalogue import (
+    FRONTENDS,
+    finding_text,
+    layer_rows,
+    neuron_rows,
+    rule_rows,
+    target_rows,
+)
 from neurodeploy.reporting.text import table
 
 
@@ -23,9 +30,9 @@ def targets(args: argparse.Namespace) -> int:
 
 
 def layers(args: argparse.Namespace) -> int:
-    """``neurodeploy layers``: every layer that is read and what becomes of it, and the neurons."""
-    print(table(*layer_rows()))
-    print()
+    """``neurodeploy layers``: everything that is read and what becomes of it, and the neurons."""
+    for frontend in [args.frontend] if args.frontend else FRONTENDS:
+        print(f"{frontend}\n\n{table(*layer_rows(frontend))}\n")
     print(table(*neuron_rows()))
     return DONE
 

@@ -76,11 +76,30 @@ def target_rows() -> Table:
     return ["target", "name", "kind", "status", "chips", "cores per chip", "neurons per core"], rows
 
 
-def layer_rows() -> Table:
-    """Return every Keras layer that is known, and what becomes of it."""
-    from neurodeploy.frontends.keras import layer_table
+FRONTENDS = {"keras": "layer", "onnx": "operator", "torch": "operator", "nir": "primitive"}
+"""Frontends, and what they call what they take."""
 
-    return ["layer", "status", "becomes", "notes"], [list(row) for row in layer_table()]
+
+def layer_rows(frontend: str = "keras") -> Table:
+    """Return everything that a frontend knows, and what becomes of it."""
+    head = [FRONTENDS[frontend], "status", "becomes", "notes"]
+    if frontend == "keras":
+        from neurodeploy.frontends.keras import layer_table
+
+        return head, [list(row) for row in layer_table()]
+    if frontend == "nir":
+        from neurodeploy.frontends.nir import primitive_table
+
+        return head, [list(row) for row in primitive_table()]
+    if frontend == "torch":
+        from neurodeploy.frontends.torch import table as torch
+
+        taken = [[", ".join(row.names), row.status, row.how, row.note] for row in torch.ROWS]
+        return head, taken + [[name, "refused", "", why] for name, why in torch.REFUSED.items()]
+    from neurodeploy.frontends.onnx import table as onnx
+
+    taken = [[kind, row.status, row.how, row.note] for kind, row in onnx.HANDLERS.items()]
+    return head, taken + [[kind, "refused", "", why] for kind, why in onnx.REFUSED.items()]
 
 
 NEURONS: dict[str, str] = {

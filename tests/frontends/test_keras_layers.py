@@ -184,6 +184,11 @@ ODDMENTS: dict[str, tuple[tuple[int, ...], Build]] = {
         (3, 5, 4), lambda L: [L.ZeroPadding2D(((0, 1), (2, 0)), data_format="channels_first")]),
     "mixed formats": (
         (3, 5, 4), lambda L: [FIRST(L.Conv2D)(2, 2), L.Conv2D(5, 2), L.Dense(2)]),
+    "recurrent": ((5, 3), lambda L: [L.SimpleRNN(4, activation="relu"), L.Dense(2)]),
+    "recurrent, every step": ((5, 3), lambda L: [
+        L.SimpleRNN(4, activation="relu", return_sequences=True), L.SimpleRNN(3, "linear", use_bias=False)]),
+    "recurrent behind a convolution": ((7, 3), lambda L: [
+        L.Conv1D(4, 3, activation="relu"), L.SimpleRNN(3, activation="relu", return_sequences=True)]),
     "noise": ((5, 4, 3), lambda L: [
         L.GaussianNoise(1.0), L.Conv2D(2, 2), L.SpatialDropout2D(0.5), L.GaussianDropout(0.5),
         L.AlphaDropout(0.5), L.ActivityRegularization(0.1), L.Reshape((-1, 2)), L.SpatialDropout1D(0.5)]),
@@ -235,6 +240,11 @@ REFUSED: dict[str, tuple[tuple[int, ...], Build, str]] = {
     "tanh": ((4,), lambda L: [L.Dense(2, activation="tanh", name="t")], r"'t' \(Dense\): activation 'tanh'"),
     "early softmax": (
         (4,), lambda L: [L.Softmax(name="s"), L.Dense(2)], r"'s' \(Softmax\): softmax is taken as the last"),
+    "recurrent tanh": (
+        (4, 3), lambda L: [L.SimpleRNN(2, name="r")], r"'r' \(SimpleRNN\): activation 'tanh'"),
+    "recurrent backwards": (
+        (4, 3), lambda L: [L.SimpleRNN(2, activation="relu", go_backwards=True, name="r")],
+        r"'r' \(SimpleRNN\).*go_backwards=True is not taken"),
     "lambda": ((4,), lambda L: [L.Lambda(lambda x: x * 2, name="l")], r"'l' \(Lambda\): it holds Python"),
 }  # fmt: skip
 

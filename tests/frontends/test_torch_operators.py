@@ -173,6 +173,21 @@ def test_a_batch_that_is_left_open_is_told_from_the_axes(case: str, tmp_path: Pa
     assert_same(seeded(make), shape, tmp_path, dynamic=True)
 
 
+RARE: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "split_with_sizes": (call(lambda x: torch.split(x, [3, 5], 2)[1]), IMAGE),
+    "feature_dropout": (lambda: nn.Dropout2d(), IMAGE),
+    "convolution": MODULES["conv2d"],
+}
+"""Operators of rows that no case of `MODULES` is named after."""
+
+
+def row_examples(names: list[str]) -> list[tuple[Callable[[], Any], tuple[int, ...], bool]]:
+    """Return modules for a row of the table, each with its shape and whether decomposing it is needed."""
+    found = {case: MODULES[case] for case in MODULES if case.split()[0] in names}
+    found |= {name: RARE[name] for name in names if name in RARE}
+    return [(*found[case], case in DECOMPOSED or names == ["convolution"]) for case in found]
+
+
 def test_every_operator_taken_is_compared_with_torch() -> None:
     tried = {case.split()[0] for case in MODULES}
     decomposed = {
@@ -182,6 +197,42 @@ def test_every_operator_taken_is_compared_with_torch() -> None:
     rare = {"concat", "contiguous", "detach", "alias", "lift_fresh_copy", "split_with_sizes"}
     rare |= {"feature_dropout", "alpha_dropout"}
     assert set(HANDLERS) - tried - decomposed - rare == set()
+
+
+class Recurrent(nn.Module):  # type: ignore[name-defined,misc]
+    """A recurrent module whose sequence alone comes out."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(x)[0]
+
+
+ATTENDED = call(lambda x: F.scaled_dot_product_attention(x, x, x))
+REFUSALS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "elu": (nn.ELU, VECTOR), "gelu": (nn.GELU, VECTOR), "hardswish": (nn.Hardswish, VECTOR),
+    "mish": (nn.Mish, VECTOR), "selu": (nn.SELU, VECTOR), "sigmoid": (nn.Sigmoid, VECTOR),
+    "silu": (nn.SiLU, VECTOR), "softplus": (nn.Softplus, VECTOR), "tanh": (nn.Tanh, VECTOR),
+    "group_norm": (lambda: nn.GroupNorm(2, 4), IMAGE),
+    "instance_norm": (lambda: nn.InstanceNorm2d(4), IMAGE),
+    "layer_norm": (lambda: nn.LayerNorm(6), VECTOR),
+    "gru": (lambda: Recurrent(nn.GRU(6, 3, batch_first=True)), (5, 6)),
+    "lstm": (lambda: Recurrent(nn.LSTM(6, 3, batch_first=True)), (5, 6)),
+    "rnn_relu": (lambda: Recurrent(nn.RNN(6, 3, nonlinearity="relu", batch_first=True)), (5, 6)),
+    "rnn_tanh": (lambda: Recurrent(nn.RNN(6, 3, batch_first=True)), (5, 6)),
+    "bmm": (call(lambda x: torch.bmm(x, x.transpose(1, 2))), (3, 3)),
+    "scaled_dot_product_attention": (ATTENDED, (3, 4)),
+    "embedding": (call(lambda x, w: F.embedding(x.to(torch.int64), w), (9, 3)), VECTOR),
+    "upsample_bilinear2d": (lambda: nn.Upsample(scale_factor=2, mode="bilinear"), IMAGE),
+}  # fmt: skip
+
+
+def refused_example(name: str) -> Any:
+    """Return a program with an operator that is refused."""
+    make, shape = REFUSALS[name]
+    return exported(seeded(make), shape)
 
 
 # --- whole networks -------------------------------------------------------------------------------------

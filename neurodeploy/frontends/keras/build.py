@@ -16,6 +16,7 @@ from neurodeploy.frontends.keras.draft import Draft, Tensor
 from neurodeploy.frontends.keras.geometry import as_written
 from neurodeploy.frontends.keras.joins import CALLS, Arguments
 from neurodeploy.frontends.keras.over_time import moved_axis, over_time
+from neurodeploy.frontends.keras.recurrent import RECURRENT
 from neurodeploy.frontends.keras.refusal import activation_of, refuse
 from neurodeploy.frontends.keras.source import Call, Layer, Network, Ref, Source, breakage_named
 from neurodeploy.frontends.keras.table import ACTIVATIONS, HANDLERS, JOINTS, Handler
@@ -116,6 +117,8 @@ def _use(draft: Draft, layer: Layer, call: Call, made: dict[Ref, Tensor], every_
             return CALLS[layer.kind](Arguments(draft, layer, tuple(args), kwargs, frozenset(tensors)))
         if layer.kind in JOINTS:
             result = JOINTS[layer.kind].join(draft, layer, tensors)
+            if layer.kind in RECURRENT:  # its activation is inside
+                return result
         elif layer.kind == "Activation":
             result = tensors[0]
         else:

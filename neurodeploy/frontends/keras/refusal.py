@@ -8,6 +8,7 @@ from typing import Any
 
 from neurodeploy.errors import LoadError, UnsupportedLayer
 from neurodeploy.frontends.keras.joins import CALLS
+from neurodeploy.frontends.keras.recurrent import RECURRENT
 from neurodeploy.frontends.keras.source import Layer, Network, Source
 from neurodeploy.frontends.keras.table import ACTIVATING, ACTIVATIONS, FINAL, HANDLERS, JOINTS, NORM, REFUSED
 
@@ -82,7 +83,9 @@ def _is_inert(layer: Layer) -> bool:
 
 
 def _objections(layer: Layer, *, is_end: bool) -> Iterator[str]:
-    if layer.home:
+    if layer.home and layer.kind in REFUSED and layer.home.startswith("keras-lmu"):
+        yield REFUSED[layer.kind]
+    elif layer.home:
         yield f"a custom layer ({layer.home}); its code is not run"
     elif layer.wrapped is not None:
         inside = dataclasses.replace(layer.wrapped, calls=layer.calls)
@@ -127,7 +130,10 @@ def _objections_to_use(layer: Layer) -> Iterator[str]:
     handler = HANDLERS.get(layer.kind)
     if handler is not None and any(len(call.refs) != 1 for call in layer.calls):
         yield f"it is called with {max(len(call.refs) for call in layer.calls)} tensors; one is taken"
-    if layer.kind in JOINTS and any(len(call.refs) < 2 for call in layer.calls):
+    if layer.kind in RECURRENT:
+        if any(len(call.refs) != 1 for call in layer.calls):
+            yield "it is called with a state; it starts from zero here"
+    elif layer.kind in JOINTS and any(len(call.refs) < 2 for call in layer.calls):
         yield "it joins one tensor; two or more are taken"
     dropped = handler is not None and (handler is NORM or handler.status == "dropped")
     if dropped and any(call.fixes_training for call in layer.calls):

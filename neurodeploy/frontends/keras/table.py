@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurodeploy.frontends.keras import joins, layers
+from neurodeploy.frontends.keras import joins, layers, recurrent
 from neurodeploy.frontends.keras.geometry import (
     View,
     any_order,
@@ -158,8 +158,12 @@ JOINTS: dict[str, Joint] = {
     "Maximum": Joint("rewritten", "ReLU of the difference, and a sum", joins.maximum),
     "Minimum": Joint("rewritten", "ReLU of the difference, and a sum", joins.minimum),
     "Concatenate": Joint("rewritten", "Pad, summed", joins.concatenate, "any axis but the batch's"),
-}
-"""Layers that join branches."""
+    "SimpleRNN": Joint(
+        "rewritten", "Affine and ReLU, a copy of the cell per step", recurrent.simple_rnn,
+        f"relu or linear, up to {recurrent.MAX_STEPS} steps",
+    ),
+}  # fmt: skip
+"""Layers that join branches, and those that run over sequences."""
 
 
 def _function(build: Build, layout: Callable[[Layer, View], tuple[int, ...]] = any_order) -> Handler:
@@ -197,7 +201,8 @@ REFUSED: dict[str, str] = {
     "Conv3D": _VOLUME,
     "MaxPooling3D": _VOLUME,
     "AveragePooling3D": _VOLUME,
-    "SimpleRNN": "recurrent layers of Keras have no spiking form here",
+    "LMU": "its memory is a signed state that is carried on, which no rate holds; use SimpleRNN with relu, "
+    "or build the network in Nengo, whose ensembles hold such states",
     "GRU": _GATED,
     "LSTM": _GATED,
     "ConvLSTM2D": _GATED,

@@ -162,6 +162,8 @@ def kind_of(target: str) -> str:
 def _take(node: Mapping[str, Any], draft: Draft, site: Site) -> None:
     """Append one call, or compute it where it depends on constants alone."""
     kind = kind_of(node["target"])
+    if (why := REFUSED.get(kind.removesuffix("_"))) is not None:
+        raise RefusedError(why)  # whatever it acts on
     arguments = {a["name"]: _argument(a["arg"], draft) for a in node["inputs"]}
     names = [name for output in node["outputs"] for name in _names(output)]
     if not names:
@@ -171,7 +173,7 @@ def _take(node: Mapping[str, Any], draft: Draft, site: Site) -> None:
     in_place = kind.endswith("_") and not kind.endswith("__")
     handler = HANDLERS.get(kind.removesuffix("_") if in_place else kind)
     if handler is None:
-        raise RefusedError(REFUSED.get(kind.removesuffix("_"), "no such operator is known here"))
+        raise RefusedError("no such operator is known here")
     call = Call(draft, handler.names[0] if in_place else kind, site, arguments)
     result = handler.build(call)
     first = next((a["arg"]["as_tensor"]["name"] for a in node["inputs"] if "as_tensor" in a["arg"]), "")
