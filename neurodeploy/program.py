@@ -108,7 +108,8 @@ class Projection:
     """All synapses from one population to another.
 
     `weight_exp` and `weight_bits` are set by quantisation: an integer weight is ``mantissa << (6 +
-    weight_exp)`` with `weight_bits` bits including the sign.
+    weight_exp)`` with `weight_bits` bits including the sign. `delay` counts the steps from a spike to its
+    arrival, 1 at least.
     """
 
     source: str
@@ -117,6 +118,7 @@ class Projection:
     map: Map
     weight_exp: int = 0
     weight_bits: int = 8
+    delay: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -171,8 +171,8 @@ def compile(
     after : callable of (str, Program), optional
         Called with the name and the result of every pass.
     **options
-        ``layer_bits``, ``min_weight_bits``, ``match``, ``share_cores``, as `compiler.pipeline.compile` takes
-        them.
+        ``layer_bits``, ``min_weight_bits``, ``match``, ``share_cores``, ``clip_delays``, as
+        `compiler.pipeline.compile` takes them.
 
     Returns
     -------

@@ -58,6 +58,7 @@ def _compile(args: argparse.Namespace, graph: Graph, **options: Any) -> Program:
         input_coding=args.input_coding,
         weight_bits=args.weight_bits,
         match=args.match,
+        clip_delays=args.clip_delays,
         steps=args.steps,
         **options,
     )

@@ -148,6 +148,7 @@ def _check(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument(
         "--match", choices=("nengo-loihi",), default="", help="reproduce its rounding, errors included"
     )
+    p.add_argument("--clip-delays", action="store_true", help="cut delays short that the target cannot hold")
     p.add_argument("--print-after", metavar="PASS", help="print the program after this pass")
     p.add_argument("--time-passes", action="store_true", help="print how long every pass took")
 

@@ -189,6 +189,7 @@ def conv_synapses(projection: Projection, conv: Conv, tile: Tile) -> Synapses:
         axon_kind=conv.rules.kind,
         weight_exp=projection.weight_exp,
         weight_bits=projection.weight_bits,
+        delay=projection.delay,
     )
 
 

@@ -50,6 +50,7 @@ def synapses_into(projection: Projection, wiring: Wiring | Conv, tile: Tile, gri
         axon_kind=wiring.rules.kind,
         weight_exp=projection.weight_exp,
         weight_bits=projection.weight_bits,
+        delay=projection.delay,
     )
 
 

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.compiler import maps
+from neurodeploy.compiler import delays, maps
+from neurodeploy.errors import OptionError
 from neurodeploy.ir import ops, paths
 from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.graph import Graph, Node
@@ -31,13 +32,37 @@ def lower(program: Program) -> Program:
     """
     graph = program.graph
     neurons = {node.name: _population(program, node) for node in graph.neurons}
-    projections = tuple(
-        _projection(graph, source, target, chain)
-        for (source, target), chains in paths.projections(graph).items()
-        if source in neurons
+    ways = [
+        (source, target, chain)
+        for (source, target), chains in paths.projections(graph, delays=True).items()
         for chain in chains
+        if source in neurons or _no_delay(graph, chain)
+    ]
+    found = [
+        late
+        for source, target, chain in ways
+        if source in neurons
+        for late in delays.split(graph, chain, _projection(graph, source, target, chain))
+    ]
+    fitting, notes = delays.fitted(program, found)
+    early = [note for source, target, chain in ways for note in delays.early_bias(graph, target, chain)]
+    return dataclasses.replace(
+        program,
+        populations=tuple(neurons.values()),
+        projections=tuple(fitting),
+        diagnostics=(*program.diagnostics, *notes, *early),
     )
-    return dataclasses.replace(program, populations=tuple(neurons.values()), projections=projections)
+
+
+def _no_delay(graph: Graph, chain: tuple[str, ...]) -> bool:
+    """Whether samples enter at once; a delay before the encoder is refused."""
+    for name in chain:
+        if isinstance(graph[name].op, ops.Delay):
+            raise OptionError(
+                f"'{graph[name].origin}' delays samples on their way in; they are held for a whole run, so "
+                "leave it out of the network"
+            )
+    return True
 
 
 def is_encoder(node: Node) -> bool:
@@ -62,7 +87,7 @@ def _population(program: Program, node: Node) -> Population:
     neuron = membrane(node.op, graph.dt)
     shape = graph.shapes[node.name]
     encoder = is_encoder(node)
-    bias = paths.bias(graph, node.name) * gain(neuron)
+    bias = paths.bias(graph, node.name, delays=True) * gain(neuron)
     bias = bias + _unit(neuron.drift, neuron.keep_v)
     plain = dataclasses.replace(
         neuron,
@@ -84,7 +109,7 @@ def _population(program: Program, node: Node) -> Population:
 
 
 def _projection(graph: Graph, source: str, target: str, chain: tuple[str, ...]) -> Projection:
-    map_ = maps.compose(graph, source, target, chain)
+    map_ = maps.compose(graph, source, target, delays.at_once(graph, chain))
     factor = np.broadcast_to(gain(membrane(graph[target].op, graph.dt)), graph.shapes[target])
     weighted = [graph[n] for n in chain if isinstance(graph[n].op, ops.Affine | ops.Conv1d | ops.Conv2d)]
     origin = weighted[-1].origin if weighted else graph[target].origin

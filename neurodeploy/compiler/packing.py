@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.compiler.cost import delay_width
 from neurodeploy.compiler.counts.blocks import (
     MEMORY,
     OUT_AXONS,
@@ -32,7 +33,7 @@ class Item:
     Parameters
     ----------
     share : ndarray of float64, shape (R,)
-        Parts of the resources that add up.
+        Parts of the resources that add up, those that delays take last.
     sets : tuple of frozenset
         Compartment profiles, thresholds and synapse formats, of which a core needs each once.
     registers : hashable
@@ -49,12 +50,15 @@ def items(program: Program) -> tuple[list[Item], tuple[float, ...]]:
     target = program.target
     paths = ("core.profiles.compartment", "core.profiles.threshold", "core.profiles.synapse_format")
     room = tuple(_tightest(target.limit(path)) for path in paths)
+    widths, implicit = target.words("delay.bits"), target.number("delay.implicit_steps") or 0
     found = []
     for row, block in zip(count(program, by_core=False), program.blocks, strict=True):
         c = block.compartments
         sets = (profile_set(block), threshold_set(block), format_set(block, target))
-        share = np.array([row[name].share for name in ADDED])
-        found.append(Item(share, sets, (c.vmin, c.vmax, bool((c.decay_u == 0).any()))))
+        coupled = [use.share for use in row.uses if use.limit.path.startswith("coupled")]
+        share = np.array([*(row[name].share for name in ADDED), max(coupled, default=0.0)])
+        width = max((delay_width(s.delay - implicit, widths) for s in block.synapses), default=0)
+        found.append(Item(share, sets, (c.vmin, c.vmax, bool((c.decay_u == 0).any()), width)))
     return found, room
 
 
@@ -75,7 +79,7 @@ def pack(program: Program) -> list[list[int]]:
     found, room = items(program)
     order = sorted(range(len(found)), key=lambda i: (-float(found[i].share.max(initial=0)), i))
     cores: list[list[int]] = []
-    load = np.zeros((len(found), len(ADDED)))
+    load = np.zeros((len(found), len(ADDED) + 1))
     for i in order:
         fits = np.flatnonzero((load[: len(cores)] + found[i].share <= 1 + 1e-12).all(axis=1))
         home = next((int(c) for c in fits if _agree([found[j] for j in cores[c]], found[i], room)), None)
@@ -101,7 +105,7 @@ def lower_bound(program: Program) -> int:
     which no two fit on one core.
     """
     found, _ = items(program)
-    share = np.stack([item.share for item in found]) if found else np.zeros((0, len(ADDED)))
+    share = np.stack([item.share for item in found]) if found else np.zeros((0, len(ADDED) + 1))
     by_resource = int(np.ceil(share.sum(axis=0).max(initial=0) - 1e-9))
     apart: list[int] = []
     for i in np.argsort(-share.max(axis=1, initial=0), kind="stable"):

@@ -17,7 +17,8 @@ import numpy as np
 
 from neurodeploy.compiler import maps, tiling
 from neurodeploy.compiler.convolution import Conv
-from neurodeploy.compiler.cost import CostModel, cost_model
+from neurodeploy.compiler.cost import CostModel, cost_model, delay_width
+from neurodeploy.compiler.counts.coupled import most_neurons
 from neurodeploy.compiler.layout import share_axons, synapses_into, wire
 from neurodeploy.compiler.tiles import AxonRules, Grid, Tile, axon_rules
 from neurodeploy.compiler.tiling import Cutting, FanOut, Limits, Need
@@ -66,7 +67,7 @@ class Cutter:
     def need(self, name: str, tile: Tile, grid: Grid, fans: list[FanOut]) -> Need:
         """Count what a box of a population asks of its core."""
         counts = [
-            tiling.incoming(w, p.weight_bits, tile, grid, self.model)
+            tiling.incoming(w, self.bits(p), tile, grid, self.model)
             for p, w in zip(self.program.projections, self.wiring, strict=True)
             if p.target == name
         ]
@@ -77,6 +78,13 @@ class Cutter:
             out_slots=sum(fan.outgoing(tile, grid) for fan in fans),
             axon_words=max((c.longest for c in counts), default=0),
         )
+
+    def bits(self, projection: Projection) -> int:
+        """Bits of one synapse without its index: those of the weight, and of the delay if there is one."""
+        if self.model is None:
+            return projection.weight_bits
+        steps = projection.delay - self.model.delay_implicit
+        return projection.weight_bits + delay_width(steps, self.model.delay_widths)
 
     def slots(self, wiring: Wiring | Conv) -> int:
         """Count the output entries of one axon; with several chips, as if it left its own."""
@@ -286,8 +294,9 @@ def _reachable(cutter: Cutter, name: str, grid: Grid, fans: list[FanOut]) -> Lim
     c, y, x = ((n // 2, n // 2 + 1) for n in grid)
     single = cutter.need(name, Tile(c, y, x), grid, fans)
     limits = cutter.limits
+    longest = max((p.delay for p in cutter.program.projections if p.target == name), default=1)
     return Limits(
-        max(limits.neurons, 1),
+        max(min(limits.neurons, most_neurons(cutter.program.target, longest)), 1),
         limits.in_axons if single.in_axons <= limits.in_axons else math.inf,
         limits.words if single.words <= limits.words else math.inf,
         limits.out_slots if single.out_slots <= limits.out_slots else math.inf,

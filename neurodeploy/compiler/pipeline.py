@@ -47,6 +47,7 @@ def compile(
     match: str = "",
     pop_axons: str = "pop32",
     share_cores: bool = True,
+    clip_delays: bool = False,
     after: Callable[[str, Program], object] | None = None,
 ) -> Program:
     """Compile a spiking graph for a target.
@@ -72,6 +73,8 @@ def compile(
         Kind of axon for shared weights; ``pop16`` takes one output entry in place of two, and fewer channels.
     share_cores : bool
         Put several blocks on a core where they fit together.
+    clip_delays : bool
+        Cut delays short that the target cannot hold, with a finding for each.
     after : callable of (str, Program), optional
         Called with the name and the result of every pass.
 
@@ -94,6 +97,8 @@ def compile(
     options |= {f"weight_bits {layer}": bits for layer, bits in (layer_bits or {}).items()}
     if steps is not None:
         options["steps"] = steps
+    if clip_delays:
+        options["clip_delays"] = 1
     if not share_cores:
         options["share_cores"] = 0
     if pop_axons != "pop32":

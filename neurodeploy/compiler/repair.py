@@ -104,8 +104,8 @@ def _error(program: Program, into: list[Projection]) -> float:
     floats = lower(dataclasses.replace(program, populations=(), projections=(), blocks=(), cores=()))
     worst = 0.0
     for p in into:
-        key = (p.source, p.target, p.origin)
-        exact = next(q for q in floats.projections if (q.source, q.target, q.origin) == key)
+        key = (p.source, p.target, p.origin, p.delay)
+        exact = next(q for q in floats.projections if (q.source, q.target, q.origin, q.delay) == key)
         scale = program.population(p.target).weight_scale
         got, want = p.map.weight / scale, exact.map.weight
         if got.shape == want.shape and (size := rounding.typical_size(want)):

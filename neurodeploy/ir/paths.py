@@ -27,8 +27,14 @@ Chains = tuple[tuple[str, ...], ...]
 """The linear nodes on each way from one population to another; an empty chain is a direct edge."""
 
 
-def projections(graph: Graph) -> dict[tuple[str, str], Chains]:
+def projections(graph: Graph, *, delays: bool = False) -> dict[tuple[str, str], Chains]:
     """Find every pair of populations with nothing but linear ops between them.
+
+    Parameters
+    ----------
+    graph : Graph
+    delays : bool
+        Let chains lead through `Delay` nodes, which are in them then; else one is refused.
 
     Returns
     -------
@@ -38,11 +44,11 @@ def projections(graph: Graph) -> dict[tuple[str, str], Chains]:
     return {
         (source, node.name): chains
         for node in graph.neurons
-        for source, chains in _arriving(graph, node.name).items()
+        for source, chains in _arriving(graph, node.name, delays=delays).items()
     }
 
 
-def _arriving(graph: Graph, name: str) -> dict[str, Chains]:
+def _arriving(graph: Graph, name: str, *, delays: bool = False) -> dict[str, Chains]:
     found: dict[str, Chains] = {}
     stack: list[tuple[str, tuple[str, ...]]] = [(s, ()) for s in reversed(graph.sources(name))]
     while stack:
@@ -50,9 +56,9 @@ def _arriving(graph: Graph, name: str) -> dict[str, Chains]:
         op = graph[here].op
         if op.stateful or isinstance(op, ops.Input):
             found[here] = (*found.get(here, ()), chain)
-        elif isinstance(op, ops.Delay):
+        elif isinstance(op, ops.Delay) and not delays:
             raise _delayed(graph[here])
-        elif not op.linear or here in chain:
+        elif not (op.linear or isinstance(op, ops.Delay)) or here in chain:
             raise VerifyError(f"node '{here}' ({op.kind}) before population '{name}' is not linear")
         else:
             stack += [(s, (here, *chain)) for s in reversed(graph.sources(here))]
@@ -61,13 +67,15 @@ def _arriving(graph: Graph, name: str) -> dict[str, Chains]:
 
 def _delayed(node: Node) -> OptionError:
     return OptionError(
-        f"'{node.origin}' delays what passes; no backend lays "
-        "delays out yet: neurodeploy nir-verify steps them, or leave them out of the network"
+        f"'{node.origin}' delays what passes, which only backend loihi-emulator runs (between populations), "
+        "and nir-verify steps"
     )
 
 
-def linear_order(graph: Graph) -> tuple[Node, ...]:
+def linear_order(graph: Graph, *, delays: bool = False) -> tuple[Node, ...]:
     """Order the nodes without a membrane by what they need within a step, wherever edges point.
+
+    With `delays`, a delay stands where a constant would pass it.
 
     Raises
     ------
@@ -76,8 +84,8 @@ def linear_order(graph: Graph) -> tuple[Node, ...]:
     """
     done: dict[str, Node] = {}
     waiting = [node for node in graph.nodes if not node.op.stateful]
-    if delays := [node for node in waiting if isinstance(node.op, ops.Delay)]:
-        raise _delayed(delays[0])
+    if late := [node for node in waiting if isinstance(node.op, ops.Delay) and not delays]:
+        raise _delayed(late[0])
     while waiting:
         ready = [n for n in waiting if all(graph[s].op.stateful or s in done for s in graph.sources(n.name))]
         if not ready:
@@ -88,12 +96,13 @@ def linear_order(graph: Graph) -> tuple[Node, ...]:
     return tuple(done.values())
 
 
-def bias(graph: Graph, name: str) -> Floats:
+def bias(graph: Graph, name: str, *, delays: bool = False) -> Floats:
     """Input of a population in every step while nothing spikes and the sample is zero, in its shape."""
-    return np.asarray(drive(graph, name, np.zeros((1, *graph.shapes[graph.input.name])))[0])
+    nothing = np.zeros((1, *graph.shapes[graph.input.name]))
+    return np.asarray(drive(graph, name, nothing, delays=delays)[0])
 
 
-def drive(graph: Graph, name: str, x: Floats) -> Floats:
+def drive(graph: Graph, name: str, x: Floats, *, delays: bool = False) -> Floats:
     """Input of a population in every step while nothing spikes.
 
     Parameters
@@ -102,14 +111,17 @@ def drive(graph: Graph, name: str, x: Floats) -> Floats:
     name : str
         Of the population.
     x : ndarray of float64, shape (B, *input shape)
+    delays : bool
+        Take what passes a delay as it is when all has arrived; else a delay before it is refused.
 
     Returns
     -------
     ndarray of float64, shape (B, *population shape)
     """
-    between = {n for chains in _arriving(graph, name).values() for chain in chains for n in chain}
+    arriving = _arriving(graph, name, delays=delays)
+    between = {n for chains in arriving.values() for chain in chains for n in chain}
     values = {graph.input.name: x}
-    for node in linear_order(graph):
+    for node in linear_order(graph, delays=True):
         if node.name in between:
             values[node.name] = apply(node.op, _sum_known(graph, node.name, values), dt=graph.dt)
     return _sum_known(graph, name, values)

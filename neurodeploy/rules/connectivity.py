@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurodeploy.diagnostics import Rule
-from neurodeploy.rules.words import CAPACITY, ERROR, RANGE, WALL, WARNING
+from neurodeploy.rules.words import CAPACITY, ERROR, NOTE, RANGE, WALL, WARNING
 
 FAN_IN = Rule(
     "ND501", "fan-in-exceeded", ERROR, WALL,
@@ -82,9 +82,10 @@ SEVERAL_POPULATIONS = Rule(
 DELAY_RANGE = Rule(
     "ND508", "delay-range", ERROR, RANGE,
     "spikes of '{source_layer}' are to arrive {used} steps late; {target} delays by {limit} at most",
-    why="A delay is a field of fixed width in every synapse. It is not cut short: that would be another "
-    "network.",
-    remedy="Shorten the delay, or let spikes pass through a further population, which adds a step.",
+    why="A delay is a field of fixed width in every synapse. What exceeds it is not cut short unasked: that "
+    "would be another network.",
+    remedy="Shorten the delay, let spikes pass through a further population, which adds a step, or allow it "
+    "to be cut short (--clip-delays).",
     example="a delay of 63 steps on Loihi 1, which has 62",
 )  # fmt: skip
 COUPLED_LIMIT = Rule(
@@ -93,4 +94,25 @@ COUPLED_LIMIT = Rule(
     why="Every neuron keeps what is still to arrive in a slot for each step of the longest delay.",
     remedy="Shorten the longest delay to the next narrower field, or put fewer neurons on a core.",
     example="512 compartments with delays of 5 bits on Loihi 1",
+)  # fmt: skip
+NO_DELAYS = Rule(
+    "ND510", "no-delays", ERROR, WALL,
+    "spikes of '{source_layer}' are to arrive {used} steps late; {target} has no delays",
+    why="Spikes act when they arrive; the part keeps none back.",
+    remedy="Leave the delays out and train again, or choose another target.",
+    example="a network with delays on BrainScaleS-2",
+)  # fmt: skip
+DELAY_CLIPPED = Rule(
+    "ND518", "delay-clipped", WARNING, RANGE,
+    "spikes of '{source_layer}' arrive {limit} steps late in place of {used}: {target} delays by no more",
+    why="A delay is a field of fixed width, and --clip-delays allows to cut what exceeds it.",
+    remedy="Compare what the network answers before and after.",
+    example="a delay of 80 steps on Loihi 1 with --clip-delays",
+)  # fmt: skip
+DELAYED_BIAS = Rule(
+    "ND519", "delayed-bias", NOTE, RANGE,
+    "the bias of this layer lies before a delay of {used} steps, and acts from the first step on",
+    why="A bias is a constant of the neurons behind; only spikes wait in synapses.",
+    remedy="Put the delay before the layer's weights, or mind that the first steps differ.",
+    example="a dense layer with bias, then a delay",
 )  # fmt: skip

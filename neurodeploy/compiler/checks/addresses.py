@@ -12,7 +12,7 @@ from neurodeploy.compiler.checks.finding import at_limit, in_all, of_block
 from neurodeploy.compiler.cost import is_dense
 from neurodeploy.compiler.counts.blocks import owners
 from neurodeploy.compiler.counts.uses import Usage
-from neurodeploy.diagnostics import Diagnostic
+from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.program import Program, Synapses
 from neurodeploy.rules import connectivity as rules
 from neurodeploy.targets import Limit
@@ -98,11 +98,32 @@ def _differs(here: Longs, synapses: Synapses, group: Longs, atom: Longs) -> Long
 def delays(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check ``delay <= limit``, without the step that every spike takes."""
     limit, implicit = program.target.limit("delay.max_steps"), program.target.number("delay.implicit_steps")
-    for number, synapses in _worst(program, lambda s: s.delay) if limit.known else ():
-        used = synapses.delay - (implicit or 0)
-        if used > limit.value:
-            place = of_block(program, number)
-            yield at_limit(rules.DELAY_RANGE, place, limit, program, used=used, source_layer=synapses.source)
+    worst: dict[tuple[str, str], tuple[int, Place]] = {}
+    for p in program.projections if not program.blocks else ():
+        _keep(worst, p.source, p.delay, Place(layer=p.origin, node=p.target))
+    for number, block in enumerate(program.blocks):
+        for s in block.synapses:
+            _keep(worst, s.source, s.delay, of_block(program, number))
+    for (source, _), (steps, place) in worst.items():
+        used = steps - (implicit or 0)
+        facts = {"used": used, "source_layer": source}
+        if limit.known and used > limit.value:
+            yield at_limit(rules.DELAY_RANGE, place, limit, program, **facts)
+        elif limit.value == "n/a" and steps > 1:
+            yield rules.NO_DELAYS.at(
+                place,
+                **{**facts, "used": steps - 1},
+                limit=0,
+                unit="steps",
+                source=limit.src,
+                target=program.target.id,
+            )
+
+
+def _keep(worst: dict[tuple[str, str], tuple[int, Place]], source: str, steps: int, place: Place) -> None:
+    key = (source, place.node)
+    if key not in worst or steps > worst[key][0]:
+        worst[key] = steps, place
 
 
 def coupled_limits(program: Program, usage: Usage) -> Iterator[Diagnostic]:

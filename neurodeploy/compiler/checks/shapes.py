@@ -72,10 +72,12 @@ def written_out(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     graph, neurons = program.graph, {p.name for p in program.populations}
     ways = [
         (chain, target)
-        for (source, target), chains in paths.projections(graph).items()
+        for (source, target), chains in paths.projections(graph, delays=True).items()
         if source in neurons
         for chain in chains
     ]
+    if len(ways) != len(program.projections):  # sources of unlike delays, each a projection of its own
+        return
     for (chain, target), projection in zip(ways, program.projections, strict=True):
         convs = [graph[name] for name in chain if isinstance(graph[name].op, ops.Conv1d | ops.Conv2d)]
         pixels = math.prod(program.population(target).shape[1:])

@@ -15,7 +15,8 @@ def of_population(program: Program, population: Population, neurons: int) -> lis
     """Count the coupled resources of a core that holds some neurons of a population."""
     into = [p for p in program.projections if p.target == population.name]
     signs = any(map(_excites, into)) + any(map(_inhibits, into))
-    return _uses(program.target, neurons, 1, max(signs, 1))
+    longest = max((p.delay for p in into), default=1)
+    return _uses(program.target, neurons, longest, max(signs, 1))
 
 
 def of_blocks(target: Target, blocks: Iterable[Block]) -> list[Use]:
@@ -24,6 +25,14 @@ def of_blocks(target: Target, blocks: Iterable[Block]) -> list[Use]:
     longest = max((s.delay for block in found for s in block.synapses), default=1)
     neurons = sum(len(block.neurons) for block in found)
     return _uses(target, neurons, longest, 1) if longest > 1 else []
+
+
+def most_neurons(target: Target, steps: int) -> float:
+    """Return how many neurons a core holds whose spikes arrive after so many steps; infinite if unbounded."""
+    found = [
+        use.limit.value // use.used for use in _uses(target, 1, steps, 1) if use.limit.known and use.used
+    ]
+    return float(min(found, default=math.inf)) if steps > 1 else math.inf
 
 
 def _uses(target: Target, neurons: int, steps: int, types: int) -> list[Use]:
