@@ -40,6 +40,8 @@ STEPS = 64
 """Of the frozen layers per sample, where the network does not say."""
 LAID_OUT = "loihi1"
 """Chip whose emulator runs frozen layers, whatever the target: no other is laid out core by core."""
+TRACE_AIM = 100.0
+"""Code at which the trace of a feature that is often on settles."""
 LARGEST = 200
 """Code of the largest weight at the start; the rest of the range is for learning."""
 
@@ -239,7 +241,7 @@ def _circuit(
         return deep.circuit(DEEP[rule], sizes, rng=rng, setup=made), thresholds
     scales = tuple(LARGEST / max(float(np.abs(w).max()), 1e-9) for w in part.weights)
     held = (*scales[:-1], scales[-1] * _output_scale(part, shown, s))
-    made = dataclasses.replace(s, thresholds=tuple(max(round(t), 1) for t in held))
+    made = _suited(s, held, thresholds, shown)
     wired = deep.circuit(DEEP[rule], sizes, rng=rng, setup=made)
     begun = {
         names(count)[at + 1]: _codes(w, b if at == 0 else None, scale, s.input_rate / UNIT)
@@ -251,6 +253,30 @@ def _circuit(
         for j in wired.projections
     )
     return dataclasses.replace(wired, projections=joins), scales
+
+
+def _suited(
+    s: deep.Setup, held: tuple[float, ...], meant: tuple[float, ...], shown: npt.NDArray[np.uint8]
+) -> deep.Setup:
+    """Fit a setup to thresholds that the network's weights dictate, and to how often its features spike.
+
+    A threshold of twice as many codes takes errors twice as strong where they make neurons spike, and twice
+    the learning rate.
+    """
+    more = [round(np.log2(h / m)) for h, m in zip(held, meant, strict=True)]
+    exponents = tuple(
+        int(s.exponents[-1] if at == len(held) - 1 else s.exponents[min(at, len(s.exponents) - 1)]) + up
+        for at, up in enumerate(more)
+    )
+    reach = (max(more[-1], -6), max(more[0], -6)) if s.mechanism == "two-phase" else (0, 0)
+    usual = float(np.percentile(shown[:, :-1][shown[:, :-1] > 0], 95)) / FULL if shown.any() else 1.0
+    return dataclasses.replace(
+        s,
+        thresholds=tuple(max(round(t), 1) for t in held),
+        exponents=tuple(min(max(e, -7), 7) for e in exponents),
+        reach=reach,
+        impulse=float(min(TRACE_AIM / (s.tau * usual * s.input_rate / UNIT), 127.0)),
+    )
 
 
 def names(count: int) -> list[str]:

@@ -69,6 +69,8 @@ class Setup:
         Code of error neurons' synapses onto the output.
     feedback : int
         Largest code of their synapses onto hidden layers.
+    reach : tuple of int
+        Weight exponents of these two, for thresholds that are many codes.
     tau, impulse : float
         Of the trace of incoming spikes.
     exponents : tuple of int
@@ -76,6 +78,8 @@ class Setup:
     calm : int, optional
         Exponent of a further product of hidden layers' ``dw``, ``-2^calm u x1 y1``: neurons that are often on
         lose weight. None is none.
+    taught : tuple of int
+        Classes whose errors are sent; those of all if empty. The outputs of others stay as they are.
     frozen : tuple of int
         Plastic layers that are held as they were drawn.
     shuffled : bool
@@ -96,10 +100,12 @@ class Setup:
     dead: tuple[int, int] = (2, 0)
     teach: int = 254
     feedback: int = 254
+    reach: tuple[int, int] = (0, 0)
     tau: float = 32.0
     impulse: float = 16.0
     exponents: tuple[int, ...] = (-3,)
     calm: int | None = None
+    taught: tuple[int, ...] = ()
     frozen: tuple[int, ...] = ()
     shuffled: bool = False
     mechanism: Literal["two-phase", "neuron-trace"] = "two-phase"
@@ -265,13 +271,14 @@ def _forward(
 def _errors(classes: int, s: Setup) -> list[Projection]:
     """Compare: *below* spikes for every spike the label has more than the output, *above* for the rest."""
     one, apart = np.eye(classes, dtype=np.int64), s.mechanism == "neuron-trace"
+    sent = one * np.isin(np.arange(classes), s.taught or range(classes))
     return [
         Projection("label", "below", ERROR_UNIT * one),
         Projection("out", "below", -ERROR_UNIT * one),
         Projection("hold", "above", -4 * ERROR_UNIT * one),
         Projection("out", "above", ERROR_UNIT * one),
-        Projection("below", "out", s.teach * one, apical=apart),
-        Projection("above", "out", -s.teach * one, apical=apart),
+        Projection("below", "out", s.teach * sent, s.reach[0], apical=apart),
+        Projection("above", "out", -s.teach * sent, s.reach[0], apical=apart),
     ]
 
 
@@ -281,13 +288,14 @@ def _back(
     found, apart = [], s.mechanism == "neuron-trace"
     for name, size in zip(names, sizes[1:-1], strict=True):
         drawn = even(_balanced(rng.uniform(-s.feedback, s.feedback, (size, sizes[-1]))))
+        drawn = drawn * np.isin(np.arange(sizes[-1]), s.taught or range(sizes[-1]))
         if path == "label":
-            found.append(Projection("label", name, drawn, apical=apart))
+            found.append(Projection("label", name, drawn, s.reach[1], apical=apart))
             continue
         other = even(rng.uniform(-s.feedback, s.feedback, drawn.shape)) if s.shuffled else -drawn
         found += [
-            Projection("below", name, drawn, apical=apart),
-            Projection("above", name, other, apical=apart),
+            Projection("below", name, drawn, s.reach[1], apical=apart),
+            Projection("above", name, other, s.reach[1], apical=apart),
         ]
     return found
 
