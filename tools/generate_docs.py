@@ -22,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -30,7 +31,7 @@ from neurodeploy.backends.base import BACKENDS  # noqa: E402
 from neurodeploy.reporting import catalogue  # noqa: E402
 from neurodeploy.reporting.figures import ARITHMETIC  # noqa: E402
 from neurodeploy.reporting.fits import fit_rows  # noqa: E402
-from neurodeploy.reporting.text import table  # noqa: E402
+from neurodeploy.reporting.text import percent, table  # noqa: E402
 from neurodeploy.stages import convert, load  # noqa: E402
 
 README = ROOT / "README.md"
@@ -82,10 +83,45 @@ def _compile_rows() -> catalogue.Table:
     ]
 
 
+MEASURED = ROOT / "tools" / "results" / "bench_conversion.json"
+
+
+def _conversion_rows() -> catalogue.Table:
+    """Show what conversion loses on the emulator, as tools/bench_conversion.py measured it."""
+    head = ["model", "steps", "source", "points lost", "spikes/sample", "synops/sample"]
+    rows: list[list[Any]] = []
+    for model, parts in json.loads(MEASURED.read_text())["models"].items():
+        runs = {(r["balancing"], r["steps"]): r for r in parts["emulator"]["runs"]}
+        for steps in sorted({steps for _, steps in runs}):
+            ours, plain = runs["neurodeploy", steps], runs["plain percentile", steps]
+            source = percent(parts["emulator"]["source_accuracy"] / 100)
+            rows.append([
+                model, steps, source, f"{ours['lost_points']:.2f}",
+                ours["spikes"], ours["synops"], f"{plain['lost_points']:.2f}", plain["spikes"],
+            ])  # fmt: skip
+    return [*head, "plain: points lost", "plain: spikes/sample"], rows
+
+
+def _peer_rows() -> catalogue.Table:
+    """Show float accuracies of ours and of other tools on the same weights and steps."""
+    rows: list[list[Any]] = []
+    models = json.loads(MEASURED.read_text(encoding="utf-8"))["models"]
+    found = [(m, tool, f) for m, p in models.items() for tool, f in p.get("peers", {}).get("tools", {}).items()]
+    steps = sorted({run["steps"] for _, _, tool in found for run in tool["runs"]})
+    for model, name, tool in found:
+        runs = {run["steps"]: percent(run["accuracy"] / 100) for run in tool["runs"]}
+        rows.append([model, name, *(runs.get(t) for t in steps)])
+    return ["model", "conversion", *(f"T = {t}" for t in steps)], rows
+
+
 TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "backends": _backend_rows,
     "compile-time": _compile_rows,
     "cores": _cores_rows,
+
+
+    "conversion": _conversion_rows,
+    "conversion-peers": _peer_rows,
     "findings": catalogue.finding_rows,
     "fits": _fit_rows,
     "layers-keras": lambda: catalogue.layer_rows("keras"),

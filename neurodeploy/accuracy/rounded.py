@@ -19,8 +19,9 @@ import numpy.typing as npt
 from neurodeploy.backends.base import outputs_of
 from neurodeploy.backends.feed import encoder_rates, host_train
 from neurodeploy.compiler import rounding
-from neurodeploy.compiler.lower import lower
 from neurodeploy.compiler.maps import as_matrix
+from neurodeploy.compiler.pipeline import PASSES
+from neurodeploy.compiler.quantize import quantize
 from neurodeploy.compiler.registers import registers
 from neurodeploy.compiler.scales import infactors
 from neurodeploy.ir.simulate import Simulation
@@ -77,11 +78,12 @@ def simulate_rounded(
     Simulation
         Its rates have shape (B, N).
     """
-    exact = lower(dataclasses.replace(program, populations=(), projections=()))
+    exact = unrounded(program)
     trains = _entering(program, x, steps=steps, seed=seed, first=first)
     inner = [p for p in program.populations if p.name not in trains]
     neurons = {p.name: _neurons(program, exact, p, len(x), rounded) for p in inner}
-    spiking = [p.name for p in program.populations if program.graph[p.name].op.spiking]
+    own = [p.name for p in program.populations if p.name in program.graph]  # the compiler may add others
+    spiking = [name for name in own if program.graph[name].op.spiking]
     counts = {name: np.zeros((len(x), program.population(name).size)) for name in spiking}
     out, decisions = program.output.name, np.zeros((len(x), steps), np.int16)
     arriving = {p.name: np.zeros((len(x), p.size)) for p in program.populations}
@@ -104,6 +106,14 @@ def simulate_rounded(
         rates={k: c / steps for k, c in counts.items()},
         steps=steps,
     )
+
+
+def unrounded(program: Program) -> Program:
+    """Return the program as it was before it was quantised."""
+    made = dataclasses.replace(program, populations=(), projections=(), blocks=(), cores=(), diagnostics=())
+    for make in PASSES[: PASSES.index(quantize)]:
+        made = make(made)
+    return made
 
 
 def _entering(program: Program, x: Floats, *, steps: int, seed: int, first: int) -> dict[str, Floats]:
@@ -187,7 +197,7 @@ def moved_by_rounding(program: Program, population: Population) -> tuple[float, 
     registers : float
         The larger of two: the thresholds' largest difference, and the RMS of the biases', of a threshold.
     """
-    bare = lower(dataclasses.replace(program, populations=(), projections=()))
+    bare = unrounded(program)
     exact, chip = (_neurons(program, bare, population, 1, rounded) for rounded in ((), BOTH))
     square = sum(
         float(((a - b) ** 2).sum()) for (_, a), (_, b) in zip(exact.inputs, chip.inputs, strict=True)

@@ -8,6 +8,7 @@ where a higher rate may do, then fewer bits where they save cores.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.compiler.registers import registers
+from neurodeploy.conversion import convert as convert_graph
 from neurodeploy.data import as_labels, check_samples
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.ir.evaluate import evaluate
@@ -32,10 +34,10 @@ from neurodeploy.targets import Target
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 
-RATES = (0.5, 0.25, 1.0)
-PERCENTILES = (99.9, 99.99, 99.0)
+RATES = (0.25, 0.5, 1.0)
+PERCENTILES = (99.0, 99.9, 99.99)
 MOST_BITS, BITS = 8, (6, 4)
-"""Values of each axis, the default first; weights start with all bits."""
+"""Values of each axis; a search starts from what `convert` does by default, and with all bits."""
 LEAST_STEPS = 4
 CALIBRATION, HELD_OUT = 256, 1000
 """Most samples that balance a trial, and that measure it."""
@@ -186,11 +188,11 @@ def _planned(bench: _Bench, max_steps: int, fixed: Mapping[str, Any]) -> int:
 
 def _search(bench: _Bench, max_drop: float, max_steps: int, fixed: Mapping[str, Any]) -> Iterator[Trial]:
     """Make the trials, each from what was best before it."""
-    start = {"rate": RATES[0], "percentile": PERCENTILES[0], "steps": max_steps, "weight_bits": MOST_BITS}
+    start = {**defaults(), "steps": max_steps, "weight_bits": MOST_BITS}
     best = bench.trial({**start, **fixed})
     yield best
     for axis, values in (("rate", RATES), ("percentile", PERCENTILES)):
-        for value in values[1:] if axis not in fixed else ():
+        for value in (v for v in values if axis not in fixed and v != start[axis]):
             trial = bench.trial({**best.options, axis: value})
             yield trial
             best = min(best, trial, key=lambda t: (not t.fits, max(t.drop, max_drop), t.spikes))
@@ -210,6 +212,12 @@ def _search(bench: _Bench, max_drop: float, max_steps: int, fixed: Mapping[str, 
         if trial.drop > max_drop or trial.cores >= best.cores:
             break
         best = trial
+
+
+def defaults() -> dict[str, float]:
+    """Return the rate and the percentile that `convert` takes where it is not told."""
+    known = inspect.signature(convert_graph).parameters
+    return {axis: float(known[axis].default) for axis in ("rate", "percentile")}
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,8 @@ class _Chip:
                 x = FORMS[type(node.op)](self, node, x)
             values[node.name] = x
         last = self.graph[self.graph.sources(self.graph.output.name)[0]]
-        outputs = self.tf.reshape(values[last.name] * last.unit, (-1, self.graph.size(last.name)))
+        outputs = values[last.name] * self.constant(last.unit)
+        outputs = self.tf.reshape(outputs, (-1, self.graph.size(last.name)))
         return outputs, self.tf.add_n(self.activity)
 
     def constant(self, values: npt.ArrayLike) -> Tensor:
