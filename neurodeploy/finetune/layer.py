@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import OptionError
+from neurodeploy.finetune.fit import Fit
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph, Node
 
@@ -56,7 +57,14 @@ def check_tunable(graph: Graph) -> None:
 
 
 def make_layer(
-    keras: Any, tf: Any, graph: Graph, *, bits: Mapping[str, int], steps: int, spikes: float
+    keras: Any,
+    tf: Any,
+    graph: Graph,
+    *,
+    bits: Mapping[str, int],
+    steps: int,
+    spikes: float,
+    fit: Mapping[str, Fit] | None = None,
 ) -> Any:
     """Make the layer.
 
@@ -72,6 +80,8 @@ def make_layer(
         Of a run: how finely a rate is known.
     spikes : float
         Per sample on average, to which the activity that the layer puts out is relative.
+    fit : mapping of str to Fit, optional
+        How rates follow from drives, as `fit.fit_to_run` measures it; as in `ir.evaluate` by default.
 
     Returns
     -------
@@ -95,7 +105,7 @@ def make_layer(
             super().build(shape)
 
         def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-            chip = _Chip(tf, graph, bits, steps, inputs[0, -1] if training else None)
+            chip = _Chip(tf, graph, bits, steps, fit or {}, inputs[0, -1] if training else None)
             outputs, activity = chip.run(inputs[:, :-1], self.pairs)
             return tf.concat([outputs, activity[:, None] / spikes], axis=1)
 
@@ -106,9 +116,15 @@ class _Chip:
     """Evaluates a graph in TensorFlow; with a seed, as the chip would: rounded weights, whole spikes."""
 
     def __init__(
-        self, tf: Any, graph: Graph, bits: Mapping[str, int], steps: int, seed: Tensor | None
+        self,
+        tf: Any,
+        graph: Graph,
+        bits: Mapping[str, int],
+        steps: int,
+        fit: Mapping[str, Fit],
+        seed: Tensor | None,
     ) -> None:
-        self.tf, self.graph, self.bits, self.steps = tf, graph, bits, steps
+        self.tf, self.graph, self.bits, self.steps, self.fit = tf, graph, bits, steps, fit
         self.seed = None if seed is None else tf.cast(seed, tf.int32)
         self.draws = 0
         self.activity: list[Tensor] = []
@@ -133,6 +149,15 @@ class _Chip:
     def constant(self, values: npt.ArrayLike) -> Tensor:
         """Return a constant of the layer's type."""
         return self.tf.constant(np.asarray(values), dtype=self.tf.float32)
+
+    def driven(self, node: Node, x: Tensor) -> Tensor:
+        """Return the rate, or growth, of a membrane without its threshold at zero."""
+        op: Any = node.op
+        slope = op.r * self.graph.dt / getattr(op, "v_threshold", np.ones(()))
+        if node.name not in self.fit:
+            return x * self.constant(slope * float(node.notes.get("gain", 1.0)))
+        fit = self.fit[node.name]
+        return (x + self.constant(fit.offset)) * self.constant(slope * fit.gain)
 
     def rounded(self, weight: Tensor, bits: int) -> Tensor:
         """Round weights to signed codes of so many bits; the largest is half a code above the top one."""
@@ -214,14 +239,11 @@ def _pool(chip: _Chip, node: Node, x: Tensor) -> Tensor:
 
 
 def _if(chip: _Chip, node: Node, x: Tensor) -> Tensor:
-    op: Any = node.op
-    slope = op.r * chip.graph.dt / op.v_threshold * float(node.notes.get("gain", 1.0))
-    return chip.spikes(chip.tf.nn.relu(x * chip.constant(slope)))
+    return chip.spikes(chip.tf.nn.relu(chip.driven(node, x)))
 
 
 def _integrator(chip: _Chip, node: Node, x: Tensor) -> Tensor:
-    op: Any = node.op
-    return x * chip.constant(op.r * chip.graph.dt * float(node.notes.get("gain", 1.0)))
+    return chip.driven(node, x)
 
 
 FORMS: dict[type, Callable[[_Chip, Node, Tensor], Tensor]] = {

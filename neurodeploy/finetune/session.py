@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.backends.adapter import nengo_dl_module, nengo_module
+from neurodeploy.finetune.fit import fit_to_run
 from neurodeploy.finetune.layer import make_layer
 from neurodeploy.ir.evaluate import evaluate
 from neurodeploy.ir.graph import Graph
@@ -21,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Parameters = list[npt.NDArray[np.float32]]
 
 FEW = 64
-"""Samples that say how many spikes the network sends before training."""
+"""Samples that say how rates follow from drives, and how many spikes are sent before training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,8 @@ def open_session(
     keras.utils.set_random_seed(seed)
     size, classes = graph.size(graph.input.name), graph.size(graph.output.name)
     steps = int(graph.meta.get("steps", 64))
-    layer = make_layer(keras, tf, graph, bits=bits, steps=steps, spikes=spikes_before(graph, x[:FEW], steps))
+    before, fit = spikes_before(graph, x[:FEW], steps), fit_to_run(graph, x[:FEW], steps=steps)
+    layer = make_layer(keras, tf, graph, bits=bits, steps=steps, spikes=before, fit=fit)
     with nengo.Network(seed=seed) as network:
         nengo_dl.configure_settings(stateful=False, use_loop=False)
         entry = nengo.Node(np.zeros(size + 1))

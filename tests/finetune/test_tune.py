@@ -11,10 +11,12 @@ from neurodeploy.cli.demo import model_path
 from neurodeploy.demo_data import digits
 from neurodeploy.errors import DataError, MissingExtra, OptionError
 from neurodeploy.finetune import tune
+from neurodeploy.finetune.fit import fit_to_run
 from neurodeploy.finetune.layer import make_layer, trained_nodes
 from neurodeploy.finetune.loop import Epoch, best_of, split, weight_bits, with_parameters
 from neurodeploy.ir import ops
-from neurodeploy.ir.evaluate import evaluate
+from neurodeploy.ir.evaluate import apply, evaluate
+from neurodeploy.ir.simulate import simulate
 from tests.conversion.graphs import chain, perceptron, residual
 
 
@@ -184,3 +186,28 @@ def test_a_damaged_checkpoint_is_said_so(tmp_path):
     (tmp_path / "c.npz").write_bytes(b"none")
     with pytest.raises(DataError, match="no checkpoint"):
         _read(tmp_path / "c.npz", "key")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_fitted_rates_are_on_average_what_the_run_gives(name, rng):
+    make, shape = NETWORKS[name]
+    x = rng.random((20, *shape))
+    graph = nd.convert(make(rng), calibration=x, steps=12)
+    got = simulate(graph, graph.prepare(x), steps=12)
+    fit = fit_to_run(graph, graph.prepare(x), steps=12)
+    out = graph[graph.sources(graph.output.name)[0]]
+    seen = {}
+
+    def driven(node, total):
+        value = apply(node.op, total + fit[node.name].offset, dt=graph.dt) * fit[node.name].gain
+        seen[node.name] = value
+        return value
+
+    values = {}
+    for node in graph.nodes:
+        total = sum(values[s] for s in graph.sources(node.name)) if values else graph.prepare(x)
+        values[node.name] = driven(node, total) if node.op.stateful else apply(node.op, total, dt=graph.dt)
+    for population, rate in got.rates.items():
+        assert np.mean(seen[population]) == pytest.approx(np.mean(rate), rel=0.15)
+    error = np.linalg.norm(seen[out.name] * out.unit - got.outputs) / np.linalg.norm(got.outputs)
+    assert error < 0.3
