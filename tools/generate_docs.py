@@ -106,7 +106,8 @@ def _peer_rows() -> catalogue.Table:
     """Show float accuracies of ours and of other tools on the same weights and steps."""
     rows: list[list[Any]] = []
     models = json.loads(MEASURED.read_text(encoding="utf-8"))["models"]
-    found = [(m, tool, f) for m, p in models.items() for tool, f in p.get("peers", {}).get("tools", {}).items()]
+    peers = {model: parts.get("peers", {}).get("tools", {}) for model, parts in models.items()}
+    found = [(model, name, tool) for model, tools in peers.items() for name, tool in tools.items()]
     steps = sorted({run["steps"] for _, _, tool in found for run in tool["runs"]})
     for model, name, tool in found:
         runs = {run["steps"]: percent(run["accuracy"] / 100) for run in tool["runs"]}
