@@ -154,6 +154,19 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> Path:
     return files.write_beside(path, lambda beside: _write(graph, beside))
 
 
+def save_plain(graph: Graph, path: str | os.PathLike[str]) -> Path:
+    """Write NIR alone, without what ours adds; fails as `save` does."""
+    return files.write_beside(path, lambda beside: _write_plain(graph, beside))
+
+
+def _write_plain(graph: Graph, path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        _put(file, "version", NIR_VERSION)
+        _write_nodes(file, graph)
+
+
 def _write(graph: Graph, path: Path) -> None:
     import h5py
 
@@ -168,6 +181,11 @@ def _write(graph: Graph, path: Path) -> None:
 
 def _write_graph(place: h5py.Group, ours: h5py.Group, graph: Graph) -> None:
     """Write ``node``, NIR's part, into one group, and ``graph``, ours, into another."""
+    _write_nodes(place, graph)
+    _put(ours, "graph", json.dumps(_extras(graph), sort_keys=True, ensure_ascii=False))
+
+
+def _write_nodes(place: h5py.Group, graph: Graph) -> None:
     node = place.create_group("node")
     _put(node, "type", "NIRGraph")
     edges = [[_key(src), _key(dst)] for src, dst in graph.edges]
@@ -179,7 +197,6 @@ def _write_graph(place: h5py.Group, ours: h5py.Group, graph: Graph) -> None:
         shape = graph.shapes[before[0]] if before else ()
         for name, value in to_nir(item.op, shape).items():
             _put(group, name, value)
-    _put(ours, "graph", json.dumps(_extras(graph), sort_keys=True, ensure_ascii=False))
 
 
 def _put(group: h5py.Group, name: str, value: Any) -> None:

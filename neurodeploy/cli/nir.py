@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy import stages
 from neurodeploy.cli import DONE, FINDINGS
+from neurodeploy.cli.outputs import ensure_outputs
+from neurodeploy.errors import OptionError
 from neurodeploy.frontends.dispatch import is_nir
+from neurodeploy.frontends.nir.dialect import save_nir
 from neurodeploy.ir.compare import Comparison, Pair, as_rows
 from neurodeploy.reporting.text import table
 
@@ -36,6 +39,16 @@ def verify(args: argparse.Namespace) -> int:
     else:
         print(_text(found, *graphs, same=same, tolerance=args.tolerance))
     return DONE if same else FINDINGS
+
+
+def write(args: argparse.Namespace) -> int:
+    """Write a spiking network as NIR that another tool steps as we do."""
+    ensure_outputs({"-o": args.out}, {"FILE.nd": args.file})
+    graph = stages.load(args.file)
+    if not graph.is_spiking:
+        raise OptionError(f"'{args.file}' is a trained model, not a spiking network; convert it first")
+    print(f"{save_nir(graph, args.out, written_for=args.written_for)}: for {args.written_for}")
+    return DONE
 
 
 def _text(found: Comparison, a: Graph, b: Graph, *, same: bool, tolerance: float) -> str:

@@ -34,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     _demo(commands)
     _convert(commands)
     _nir_verify(commands)
+    _nir_write(commands)
     _check(commands)
     _run(commands)
     _tune(commands)
@@ -110,6 +111,15 @@ def _nir_verify(commands: argparse._SubParsersAction[_Parser]) -> None:
                    help="share of a layer's spikes that may differ (default %(default)s)")  # fmt: skip
     p.add_argument("--format", choices=("text", "json"), default="text", help="default %(default)s")
     _reading(p)
+
+
+def _nir_write(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _command(commands, "nir-write", "neurodeploy.cli.nir:write",
+                 "write a spiking network as NIR that another tool steps as we do")  # fmt: skip
+    p.add_argument("file", metavar="FILE.nd", help="spiking network")
+    p.add_argument("--written-for", choices=("norse", "rockpool", "sinabs", "snntorch"), required=True,
+                   help="the tool that shall read it")  # fmt: skip
+    p.add_argument("-o", dest="out", metavar="OUT.nir", required=True, help="the file goes here")
 
 
 def _conversion(p: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from neurodeploy.errors import LoadError, UnsupportedLayer
 from neurodeploy.frontends.builder import MAX_VALUES
+from neurodeploy.frontends.nir.dialect import save_nir
 from neurodeploy.frontends.nir.order import in_order, instant_loop
 from neurodeploy.frontends.nir.primitives import Primitive
 from neurodeploy.frontends.nir.reading import Reading, reading_of
@@ -23,7 +24,7 @@ from neurodeploy.ir.ops import Op, Shape
 from neurodeploy.ir.values import printable
 from neurodeploy.ir.verify import verify
 
-__all__ = ["SUFFIXES", "load_nir", "primitive_table"]
+__all__ = ["SUFFIXES", "load_nir", "primitive_table", "save_nir"]
 
 SUFFIXES = (".nir",)
 

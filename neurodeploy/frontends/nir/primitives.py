@@ -70,6 +70,10 @@ class Primitive:
             raise ValueError(f"'{name}' has shape {value.shape}, and what enters has {self.shape}")
         return value
 
+    def rate(self) -> Floats:
+        """Return what an integrator without a leak gains of its input, per second."""
+        return self.like("r") / (self.reading.dt if self.reading.per_step else self.reading.time_unit)
+
 
 # --- linear -----------------------------------------------------------------------------------------------
 
@@ -162,7 +166,7 @@ def flatten(p: Primitive) -> Op:
 def integrate_and_fire(p: Primitive) -> Op:
     """Read IF."""
     spike = _spike(p, np.ones(()))
-    return ops.IF(p.like("r") / p.reading.time_unit, **spike)
+    return ops.IF(p.rate(), **spike)
 
 
 def lif(p: Primitive) -> Op:
@@ -195,7 +199,7 @@ def _synapse(p: Primitive, syn: Leak) -> Floats:
 
 def integrator(p: Primitive) -> Op:
     """Read I."""
-    return ops.I(p.like("r") / p.reading.time_unit)
+    return ops.I(p.rate())
 
 
 def leaky_integrator(p: Primitive) -> Op:

@@ -39,16 +39,19 @@ class Reading:
         ``a r``, ``rockpool`` keeps k and takes ``a r / k``, ``sinabs`` keeps k and takes r.
     time_unit : float
         Seconds per unit of time in the file.
+    per_step : bool
+        Whether what integrates without a leak takes r times its input in every step, however long that is.
     """
 
     dt: float
     reset: str = ""
     decay: str = "exact"
     time_unit: float = 1.0
+    per_step: bool = False
 
 
 WRITERS: dict[str, Reading] = {
-    "norse": Reading(1e-3, "zero", "euler"),
+    "norse": Reading(1e-3, "zero", "euler", per_step=True),
     "rockpool": Reading(1e-3, "subtract", "rockpool"),
     "sinabs": Reading(1e-3, "subtract", "sinabs", time_unit=1e-3),
     "snntorch": Reading(1e-4, "subtract-late", "euler"),
