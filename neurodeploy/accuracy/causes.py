@@ -16,6 +16,7 @@ import numpy.typing as npt
 from neurodeploy.accuracy.branches import branches, linear_values, rebalanced
 from neurodeploy.accuracy.loss import LONGER, Loss, rerun
 from neurodeploy.accuracy.rounded import (
+    BOTH,
     THRESHOLDS,
     WEIGHTS,
     burst,
@@ -292,10 +293,20 @@ def overflow(loss: Loss) -> Iterator[Cause]:
     yield Cause(rules.OVERFLOW, points, loss.worst_layer, {"count": int(wrapped.sum())})
 
 
+def encoder(loss: Loss) -> Iterator[Cause]:
+    """Let the encoder reset to zero, where it lies on the chip."""
+    climb = loss.climb
+    entry = climb.program.populations[0]
+    if entry.on_chip:
+        outputs, _ = rerun(climb, rounded=BOTH, hard_encoder=True)
+        points = loss.accuracy(loss.before.outputs) - loss.accuracy(outputs)
+        yield Cause(rules.ENCODER, points, climb.spiking[entry.name], {})
+
+
 EXPERIMENTS: dict[str, tuple[Experiment, ...]] = {
     BALANCED: (residual_imbalance, dead_units, pooling),
     SPIKING: (saturation, dead_units, residual_imbalance, pooling, transient, few_steps),
     QUANTISED: (weight_rounding, threshold_range),
-    EMULATOR: (overflow,),
+    EMULATOR: (overflow, encoder),
 }
 """What is tried for a drop that ends on a rung."""

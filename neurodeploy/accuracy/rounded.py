@@ -54,6 +54,7 @@ def simulate_rounded(
     steps: int,
     rounded: Collection[str] = BOTH,
     advance: Advance = step,
+    hard_encoder: bool = False,
     seed: int = 0,
     first: int = 0,
 ) -> Simulation:
@@ -70,6 +71,8 @@ def simulate_rounded(
         Of `BOTH`; the rest is exact.
     advance : callable of (Membrane, MembraneState, ndarray)
         `numerics.neurons.step`, or `burst` in its place.
+    hard_encoder : bool
+        Let an encoder on the chip reset to zero, as it does there.
     seed, first : int
         Of the input train, as `ir.simulate.simulate` takes them.
 
@@ -79,7 +82,7 @@ def simulate_rounded(
         Its rates have shape (B, N).
     """
     exact = unrounded(program)
-    trains = _entering(program, x, steps=steps, seed=seed, first=first)
+    trains = _entering(program, x, steps=steps, seed=seed, first=first, hard=hard_encoder)
     inner = [p for p in program.populations if p.name not in trains]
     neurons = {p.name: _neurons(program, exact, p, len(x), rounded) for p in inner}
     own = [p.name for p in program.populations if p.name in program.graph]  # the compiler may add others
@@ -116,14 +119,23 @@ def unrounded(program: Program) -> Program:
     return made
 
 
-def _entering(program: Program, x: Floats, *, steps: int, seed: int, first: int) -> dict[str, Floats]:
+def _entering(
+    program: Program, x: Floats, *, steps: int, seed: int, first: int, hard: bool
+) -> dict[str, Floats]:
     """Spikes of the first population, shape (steps, B, N)."""
     entry, how = program.populations[0], str(program.options["input_coding"])
     if entry.on_chip:  # fed by biases, it spikes as at the rate
-        train = coding.rate_spikes(encoder_rates(program, x), steps=steps)
+        rates = encoder_rates(program, x)
+        train = hard_spikes(rates, steps) if hard else coding.rate_spikes(rates, steps=steps)
         return {entry.name: train.astype(np.float64)}
     train = host_train(program, x, steps=steps, input_coding=how, seed=seed, first=first)
     return {entry.name: np.moveaxis(train, 1, 0).astype(np.float64)}
+
+
+def hard_spikes(rates: Floats, steps: int) -> npt.NDArray[np.bool_]:
+    """Spikes of neurons that a spike sets to zero, under a constant drive in thresholds; (steps, B, N)."""
+    period = np.floor(1 / np.maximum(rates, 1e-12)) + 1  # steps until the sum exceeds the threshold
+    return np.stack([(t + 1) % period == 0 for t in range(steps)])
 
 
 def _neurons(

@@ -84,6 +84,15 @@ OVERFLOW = Rule(
     "step.",
     example="a read-out of 3,000 inputs that all spike in one step",
 )  # fmt: skip
+ENCODER = Rule(
+    "ND271", "lost-to-encoder", WARNING, RATE,
+    "{used:.2f} of {limit:.2f} points go when nothing but the encoder resets to zero, as on the chip; in "
+    "floats it keeps what exceeds its threshold",
+    why="With input coding 'bias' the encoder lies on the chip, where a spike sets its membrane to zero: a "
+    "rate of 0.6 comes out as 0.5.",
+    remedy="neurodeploy run {file} --data D.npz --input-coding rate lets the host send the spikes.",
+    example="grey values that enter as biases of neurons that reset to zero",
+)  # fmt: skip
 NO_CAUSE = Rule(
     "ND270", "lost-without-cause", WARNING, RANGE,
     "{used:.2f} points are lost on the rung '{rung}', and none of {tried} experiments explains half of "

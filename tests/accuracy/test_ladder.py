@@ -125,6 +125,13 @@ def test_an_overflow_is_named(rng):
     assert report.figures["drop"]["to"] == "loihi-emulator"
 
 
+def test_an_encoder_that_resets_to_zero_is_named():
+    spiking, x = random_network()
+    found = cause(ladder(spiking, x, input_coding="bias"), "ND271")
+    assert found["place"]["layer"] == "in"
+    assert "--input-coding rate" in found["remedy"]
+
+
 def test_a_loss_that_no_experiment_explains_is_said_to_be_one(rng):
     spiking, x = random_network()
     report = ladder(spiking, x, source=perceptron((12, 40, 8), rng))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import neurodeploy as nd
-from neurodeploy.accuracy.rounded import moved_by_rounding, simulate_rounded
+from neurodeploy.accuracy.rounded import hard_spikes, moved_by_rounding, simulate_rounded
 from neurodeploy.ir.simulate import simulate
 from tests.conversion.graphs import perceptron
 
@@ -29,6 +29,12 @@ def test_with_all_rounded_it_is_the_emulator_but_for_decays_that_truncate(rng):
     have, want = simulate_rounded(program, x, steps=30), nd.run(program, x, steps=30)
     assert np.mean(have.predictions == want.predictions) > 0.97
     assert np.corrcoef(have.outputs.ravel(), want.outputs.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.parametrize(("rate", "period"), [(1.0, 2), (0.6, 2), (0.5, 3), (0.34, 3), (0.1, 11)])
+def test_a_neuron_that_resets_to_zero_spikes_when_its_drive_exceeds_the_threshold(rate, period):
+    train = hard_spikes(np.full((1, 1), rate), 40)[:, 0, 0]
+    assert np.argwhere(train).ravel().tolist() == list(range(period - 1, 40, period))
 
 
 def test_fewer_bits_move_weights_further(rng):
