@@ -156,7 +156,7 @@ def compile(
     after: Callable[[str, Program], object] | None = None,
     **options: Any,
 ) -> Program:
-    """Quantise, partition, place and check a spiking network.
+    """Quantise, partition, place and check a spiking network; `Program.raise_for_errors` stops if it must.
 
     Parameters
     ----------
@@ -173,11 +173,6 @@ def compile(
     **options
         ``layer_bits``, ``min_weight_bits``, ``match``, ``share_cores``, ``clip_delays``, as
         `compiler.pipeline.compile` takes them.
-
-    Returns
-    -------
-    Program
-        With its findings; `Program.raise_for_errors` stops where it does not fit.
     """
     from neurodeploy.compiler.pipeline import compile as compile_graph
 
@@ -235,7 +230,7 @@ def laid_out(program: Program) -> Program:
 def to_nengo(
     graph: Graph, *, sample: npt.ArrayLike | None = None, nef: Iterable[str] = (), seed: int = 0
 ) -> nengo.Network:
-    """Build an ordinary `nengo.Network` of ensembles that can be inspected, probed and extended.
+    """Build an ordinary `nengo.Network` that can be probed and extended, for steps of ``dt=graph.dt``.
 
     Parameters
     ----------
@@ -246,11 +241,6 @@ def to_nengo(
     nef : iterable of str
         Layers to build as NEF ensembles.
     seed : int
-
-    Returns
-    -------
-    nengo.Network
-        To be simulated with ``dt=graph.dt``.
     """
     from neurodeploy.backends.nengo import to_nengo as build
 
@@ -305,10 +295,8 @@ def run(
         Where an interrupted run leaves what it has.
     resume : bool
         Go on from there.
-    workers : int, optional
-        Run in so many processes of this machine; the result is the same.
-    dask : str or distributed.Client, optional
-        Or on the workers of this Dask cluster.
+    workers, dask : int; str or distributed.Client, optional
+        Run in so many processes of this machine, or on a Dask cluster's workers; the result is the same.
 
     Raises
     ------
@@ -338,12 +326,9 @@ def learn(graph: Graph, x: npt.ArrayLike, y: npt.ArrayLike, *, rule: str = "pes"
     ----------
     graph : Graph
         In spiking form.
-    x : array_like, shape (B, ...)
-        In the user's layout, undivided.
-    y : array_like, shape (B,)
-        Class indices, or one-hot.
+    x, y : array_like, shape (B, ...) and (B,)
+        In the user's layout, undivided; class indices, or one-hot.
     rule : str
-        Learning rule.
     """
     from neurodeploy.backends.learn import learn as adapt
 
