@@ -26,6 +26,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tools"))
+
+import rule_matrix  # noqa: E402
 
 from neurodeploy.backends.base import BACKENDS  # noqa: E402
 from neurodeploy.reporting import catalogue  # noqa: E402
@@ -130,6 +133,9 @@ TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "layers-onnx": lambda: catalogue.layer_rows("onnx"),
     "layers-torch": lambda: catalogue.layer_rows("torch"),
     "neurons": catalogue.neuron_rows,
+    "continual": rule_matrix.continual,
+    "rule-controls": rule_matrix.controls,
+    "rule-matrix": rule_matrix.matrix,
     "targets": catalogue.target_rows,
 }
 

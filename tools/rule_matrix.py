@@ -1,0 +1,116 @@
+"""The table of learning rules that README shows: what each reached in each tier, from committed JSON.
+
+An empty cell says why; a bar that was missed is marked. Nothing here is typed by hand but bars and reasons.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results" / "rules"
+NO_ERROR_LAYERS = "no circuit: error neurons for every hidden layer are not built"
+NO_RULE = "not written"
+OFFLINE = "reads copies of weights: never on a chip"
+
+NEW_BAR, LOST_BAR = 0.85, 1.5
+
+ROWS: dict[str, tuple[float | None, float | None, str, str]] = {
+    "delta": (None, None, "layers below stay as drawn: the control", ""),
+    "dfa": (98.1, 97.2, "", ""),
+    "drtp": (96.5, 95.5, "", ""),
+    "fa": (98.0, 97.0, "", NO_ERROR_LAYERS),
+    "kolen-pollack": (98.3, 97.3, "", NO_ERROR_LAYERS),
+    "backprop": (98.4, None, "control, not local", OFFLINE),
+    "local-derivative FA": (98.0, None, NO_RULE, NO_RULE),
+    "sign symmetry": (98.3, None, NO_RULE, NO_RULE),
+    "Hunsberger's NEF method": (98.0, 97.0, NO_RULE, NO_RULE),
+    "SuperSpike": (None, 96.8, NO_RULE, NO_RULE),
+    "e-prop": (None, 96.8, NO_RULE, NO_RULE),
+    "segregated dendrites": (96.8, 96.5, NO_RULE, NO_RULE),
+    "EMSTDP": (
+        None,
+        97.0,
+        NO_RULE,
+        "its two-phase form is what --target loihi1 learns by; not measured on MNIST",
+    ),
+    "GeneRec": (97.5, 96.5, NO_RULE, NO_RULE),
+    "contrastive Hebbian": (97.5, 96.5, NO_RULE, NO_RULE),
+    "equilibrium propagation": (97.8, 96.5, NO_RULE, NO_RULE),
+    "R-STDP": (None, 94.0, NO_RULE, NO_RULE),
+    "pair STDP, Oja, BCM, Voja": (
+        None,
+        None,
+        NO_RULE,
+        "updates run in the kernel's tests; no network is built",
+    ),
+}
+"""Bars in R and C, and why there is no figure in either."""
+
+
+def matrix() -> tuple[list[str], list[list[Any]]]:
+    """Return head and rows of the table."""
+    rows = []
+    for name, (bar_r, bar_c, why_r, why_c) in ROWS.items():
+        spiking = _spiking(name)
+        rows.append([name, _cell(name, "R", bar_r, why_r), spiking, _cell(name, "C", bar_c, why_c)])
+    return ["rule", "R, rates in floats", "S, spiking in Nengo", "C, the chip's integers"], rows
+
+
+def controls() -> tuple[list[str], list[list[Any]]]:
+    """Return every measured run in tier C, with what it cost."""
+    rows = []
+    for path in sorted(RESULTS.glob("*-C-*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        run = found["runs"][0]
+        cost = run["per_sample"]
+        rows.append([
+            found["rule"], found["control"], f"{len(found['runs'])} x {found['epochs']}",
+            _percent(found), f"{run['samples_per_second']:,.0f}", f"{cost['spikes']:,.0f}",
+            f"{cost['synops']:,.0f}", f"{cost['weights_changed']:,.0f}",
+            " ".join(sorted(c for c, fits in run["expressible"].items() if fits == ["yes"])) or "-",
+        ])  # fmt: skip
+    head = ["rule", "control", "seeds x epochs", "test, %", "samples/s", "spikes", "synaptic events"]
+    return [*head, "weights changed", "expressible on"], rows
+
+
+def continual() -> tuple[list[str], list[list[Any]]]:
+    """Return what became of nine classes when a tenth was learned."""
+    rows = []
+    for path in sorted(RESULTS.glob("continual-*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        met = found["after"]["new"] >= NEW_BAR and 100 * found["lost"] < LOST_BAR
+        rows.append([
+            found["data"], found["examples"], len(found["runs"]), f"{100 * found['after']['new']:.1f}",
+            f"{100 * found['after']['old']:.1f}", f"{100 * found['lost']:.2f}",
+            "met" if met else "**missed**",
+        ])  # fmt: skip
+    head = ["data", "examples", "seeds", "new class, %", "nine others, %", "points lost by these"]
+    return [*head, f"bar: {100 * NEW_BAR:.0f} %, under {LOST_BAR} points"], rows
+
+
+def _cell(name: str, tier: str, bar: float | None, why: str) -> str:
+    paths = [RESULTS / f"{name}-{tier}-200-200{more}.json" for more in ("", "-long")]
+    found = [json.loads(p.read_text(encoding="utf-8")) for p in paths if p.is_file()]
+    if not found:
+        return (f"- ({why or 'not measured'})") + (f"; bar {bar}" if bar else "")
+    best = found[-1]
+    text = f"{_percent(best)} ({len(best['runs'])} seeds, {best['epochs']} epochs)".replace(
+        "(1 seeds", "(1 seed"
+    )
+    text = text.replace("1 epochs", "1 epoch")
+    if why:
+        text += f", {why}"
+    if bar is None:
+        return text
+    return text + (f"; bar {bar}" if 100 * best["mean"] >= bar else f"; **misses bar {bar}**")
+
+
+def _percent(found: dict[str, Any]) -> str:
+    spread = f" ± {100 * found['spread']:.2f}" if len(found["runs"]) > 1 else ""
+    return f"{100 * found['mean']:.2f}{spread}"
+
+
+def _spiking(name: str) -> str:
+    return "not measured on MNIST" if name in ("delta", "dfa") else f"- ({NO_RULE})"
