@@ -21,11 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import neurodeploy as nd  # noqa: E402
-from neurodeploy.diagnostics import render_all  # noqa: E402
+from neurodeploy.diagnostics import Place, render_all  # noqa: E402
 from neurodeploy.ir import ops  # noqa: E402
 from neurodeploy.ir.graph import Graph, Node  # noqa: E402
 from neurodeploy.ir.text import to_text  # noqa: E402
+from neurodeploy.reporting.ladder import FORMAT, LadderReport  # noqa: E402
 from neurodeploy.reporting.text import core_table, program_text  # noqa: E402
+from neurodeploy.rules import accuracy as rules  # noqa: E402
 
 FOLDER = ROOT / "tests" / "golden"
 
@@ -83,13 +85,41 @@ def run() -> str:
     return re.sub(r"\b[0-9a-f]{16}\b", "(digest)", text)
 
 
+def ladder() -> str:
+    """Show an accuracy ladder, of figures that are not measured."""
+    rungs = [
+        {
+            "rung": name, "accuracy": accuracy, "right_to_wrong": lost, "wrong_to_right": 0,
+            "errors": {"hidden.relu": error}, "output_error": error / 2, "spikes_per_sample": spikes,
+            "overflowed_samples": None,
+        }
+        for name, accuracy, lost, error, spikes in (
+            ("source model", 1.0, 0, 0.0, None), ("folded", 1.0, 0, 0.0, None),
+            ("balanced rate", 1.0, 0, 0.03125, None), ("spiking", 0.75, 8, 0.25, 1024.0),
+        )
+    ]  # fmt: skip
+    place = Place("hidden", "hidden.relu")
+    facts = {"used": 20.0, "limit": 25.0, "share": 0.125, "where": "hidden", "rate": 0.25}
+    found = rules.SATURATION.at(place, model="golden.keras", file="golden.nd", **facts)
+    tried = [
+        {"cause": rule.name, "code": rule.code, "points": points, "layer": "hidden", "facts": {}}
+        for rule, points in ((rules.SATURATION, 20.0), (rules.FEW_STEPS, 5.0))
+    ]
+    figures = {
+        "format": FORMAT, "model": "golden", "target": "loihi1", "samples": 32, "labelled": True, "steps": 16,
+        "rungs": rungs, "layers": {"hidden.relu": "hidden"}, "cause": found.as_dict(), "tried": tried,
+        "drop": {"from": "balanced rate", "to": "spiking", "points": 25.0, "significant": True},
+    }  # fmt: skip
+    return str(LadderReport(figures))
+
+
 def bundle() -> str:
     """List the files of a bundle."""
     return "\n".join(nd.emit(nd.compile(network())).files)
 
 
 CASES: tuple[Callable[[], str], ...] = (
-    graph, passes, check, findings, run, bundle,
+    graph, passes, check, findings, run, ladder, bundle,
 )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ Figures = Mapping[str, Any]
 
 FORMAT = "neurodeploy ladder 1"
 """First entry of the figures."""
+KEYS = ("rungs", "layers", "drop", "cause", "tried", "model", "target", "samples", "labelled", "steps")
+"""What figures of a ladder hold besides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +91,11 @@ def layer_errors(figures: Figures) -> str:
 def conclusion(figures: Figures) -> str:
     """Say why most of what was lost went, or that nothing was."""
     drop, cause = figures["drop"], figures["cause"]
-    if not drop["significant"]:
-        lost = f"{drop['points']:.2f} points" if drop["points"] > 0 else "nothing"
-        return f"largest drop: {lost}, from {drop['from']} to {drop['to']}; no more than chance makes"
+    if drop["points"] <= 0:
+        return "nothing is lost on any rung"
     lines = [f"largest drop: {drop['points']:.2f} points, from {drop['from']} to {drop['to']}"]
+    if not drop["significant"]:
+        return f"{lines[0]}; no more than chance makes"
     found = f"{cause['severity']}[{cause['code']}] {cause['message']} ({cause['name']})"
     lines += [f"  {cause['place']['layer']}: {found}", f"  help: {cause['remedy']}"]
     others = [t for t in figures["tried"] if t["code"] != cause["code"]]

@@ -51,7 +51,7 @@ def test_a_sound_network_climbs_all_rungs_and_no_cause_is_named(mlp, data):
     assert report.figures["cause"] is None
     assert report.figures["tried"] == []
     assert report.figures["rungs"][-1]["accuracy"] >= 0.97
-    assert "no more than chance makes" in str(report)
+    assert any(words in str(report) for words in ("no more than chance makes", "nothing is lost"))
 
 
 def test_folding_changes_nothing_and_errors_grow_from_rate_to_spikes(mlp, data):
