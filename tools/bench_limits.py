@@ -1,4 +1,7 @@
-"""How far our emulator is from the machine's limit, where the rest goes, and how its cost grows."""
+"""How far our emulator is from the machine's limit, where the rest goes, and how its cost grows.
+
+Times here are processor time divided by the number of threads, so that other work does not count.
+"""
 
 import dataclasses
 import time
@@ -8,6 +11,7 @@ import numpy as np
 from bench_networks import STEPS
 
 from neurodeploy.kernels import compiled
+from neurodeploy.kernels.build import cores, spread
 from neurodeploy.kernels.circuit import Circuit, Group, Wires
 from neurodeploy.kernels.layout import INTEGRATE, OUTSIDE, lay_out
 from neurodeploy.kernels.rows import DENSE, LANES, LEARNED, PACKED, WIDE, WINDOWS
@@ -31,13 +35,13 @@ random word."""
 
 
 def best_seconds(layout, batch, given, *, repeat=3):
-    """Shortest time of some runs of a whole batch on all cores."""
-    times = []
+    """Shortest processor time per thread of some runs of a whole batch, on all cores unless `given` tells."""
+    times, threads = [], given.get("threads", cores())
     for _ in range(repeat):
         samples = compiled.at_rest(layout, batch)
-        start = time.perf_counter()
+        start = time.process_time()
         figures = compiled.advance(layout, samples, steps=STEPS, **given)
-        times.append(time.perf_counter() - start)
+        times.append((time.process_time() - start) / threads)
     return min(times), figures
 
 
@@ -81,8 +85,6 @@ def bandwidth(nbytes):
     """Bytes per second that all cores together read from so large a part of memory each, and add up."""
     import numba
 
-    from neurodeploy.kernels.build import cores, spread
-
     @numba.njit(nogil=True, fastmath=True)
     def total(values, times):
         found = np.int64(0)
@@ -98,17 +100,15 @@ def bandwidth(nbytes):
     total(values[0], 1)
     found = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         spread(lambda low, high: total(values[low], times), threads, threads)
-        found.append(threads * times * count * 8 / (time.perf_counter() - start))
+        found.append(threads**2 * times * count * 8 / (time.process_time() - start))
     return max(found)
 
 
 def scatter_rate(n):
     """Single additions per second that all cores together make at random places of `n` 16-bit sums."""
     import numba
-
-    from neurodeploy.kernels.build import cores, spread
 
     @numba.njit(nogil=True)
     def add(sums, words, times):
@@ -122,9 +122,9 @@ def scatter_rate(n):
     add(sums[0], words, 1)
     found = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         spread(lambda low, high: add(sums[low], words, times), threads, threads)
-        found.append(threads * times * len(words) / (time.perf_counter() - start))
+        found.append(threads**2 * times * len(words) / (time.process_time() - start))
     return max(found)
 
 
@@ -249,18 +249,19 @@ def draw(found, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
+    figure, axes = pyplot.subplots(1, 3, figsize=(9, 3), layout="constrained")
     for axis, (name, curve) in zip(axes, found.items(), strict=True):
         x, y = np.array(curve["points"]).T
         more = np.linspace(x.min(), x.max(), 100)
-        axis.plot(more, (curve["slope"] * more + curve["constant_seconds"]) * 1e3, color="0.6", lw=1)
-        axis.plot(x, y * 1e3, "o", ms=4, color="C0")
-        axis.set_xlabel(name)
-        unit = "batch" if name == "samples" else "sample"
-        axis.set_ylabel(f"ms per {unit} of {STEPS} steps, one core")
+        scale, unit = (1e-3, "thousand ") if x.max() > 1e4 else (1, "")
+        axis.plot(scale * more, (curve["slope"] * more + curve["constant_seconds"]) * 1e3, color="0.6", lw=1)
+        axis.plot(scale * x, y * 1e3, "o", ms=4, color="C0")
+        axis.set_xlabel(f"{unit}{name}")
+        axis.set_ylabel(f"ms per {'batch' if name == 'samples' else 'sample'}")
         axis.set_title(f"{curve['slope'] * 1e9:.3g} n{curve['slope_is']}".replace("seconds", "s"), fontsize=9)
         axis.set_xlim(0)
         axis.set_ylim(0)
+    figure.suptitle(f"Cost of {STEPS} steps on one core", fontsize=10)
     figure.savefig(path, dpi=100, metadata={"Software": None})
     pyplot.close(figure)
     return Path(path)

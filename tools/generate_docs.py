@@ -116,16 +116,44 @@ def _peer_rows() -> catalogue.Table:
         runs = {run["steps"]: percent(run["accuracy"] / 100) for run in tool["runs"]}
         rows.append([model, name, *(runs.get(t) for t in steps)])
     return ["model", "conversion", *(f"T = {t}" for t in steps)], rows
+def _emulator_rows() -> catalogue.Table:
+    """Read the results of `tools/bench_emulator.py`."""
+    networks = json.loads((ROOT / "tools" / "results" / "bench_emulator.json").read_text())["networks"]
+    return EMULATOR, [[name, *map(_figure(of), FIGURES)] for name, of in networks.items()]
+
+
+EMULATOR = [
+    "network", "samples/s", "times nengo-loihi", "at batch 1", "times fastest float", "build", "of the limit",
+]  # fmt: skip
+FIGURES = (
+    ("networks.samples_per_second.ours", ",.0f"),
+    ("networks.times_nengo_loihi.median", ",.0f"),
+    ("networks.times_nengo_loihi_at_batch_1.median", ",.0f"),
+    ("rivals.times_the_fastest", ",.1f"),
+    ("build.from.network.times_nengo_loihi.median", ".2f"),
+    ("limits.part_of_the_limit", ".0%"),
+)
+
+
+def _figure(result: Any) -> Callable[[tuple[str, str]], str]:
+    """Look figures up by their path; what was not measured is a dash."""
+
+    def show(figure: tuple[str, str]) -> str:
+        value = result
+        for key in figure[0].split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return "-" if value is None else format(value, figure[1])
+
+    return show
 
 
 TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "backends": _backend_rows,
     "compile-time": _compile_rows,
     "cores": _cores_rows,
-
-
     "conversion": _conversion_rows,
     "conversion-peers": _peer_rows,
+    "emulator": _emulator_rows,
     "findings": catalogue.finding_rows,
     "fits": _fit_rows,
     "layers-keras": lambda: catalogue.layer_rows("keras"),
