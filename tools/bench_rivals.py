@@ -1,4 +1,4 @@
-"""Float simulators of the networks of `tools/bench_emulator.py`, in samples per second.
+"""Float simulators of the networks of `tools/bench_emulator.py`, in samples per second and processor second.
 
 Each gives what it does best: PyTorch in place and without gradients, at two batch sizes, sparse and dense
 where the weights are sparse; snnTorch's own neurons; nengo-dl's prediction after a first one that compiles.
@@ -29,21 +29,28 @@ BATCHES = {
 NENGO_DL_BATCH = 32
 
 
-def best(run, repeat=3):
-    """Shortest of some runs, after one that does not count."""
+def best(run, size, repeat=3):
+    """Time some runs of `size` samples after one that does not count; return the best two rates.
+
+    Returns
+    -------
+    float, float
+        Samples per second, and per second of processor time, which other work on the machine cannot change.
+    """
     run()
     times = []
     for _ in range(repeat):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         run()
-        times.append(time.perf_counter() - start)
-        if sum(times) > 10:
+        times.append((time.perf_counter() - start, time.process_time() - used))
+        if sum(wall for wall, _ in times) > 8:
             break
-    return min(times)
+    wall, used = (min(column) for column in zip(*times, strict=True))
+    return size / wall, size / used
 
 
 def rivals_of(case, wanted):
-    """Time all float simulators that are installed, in samples per second by name.
+    """Time all float simulators that are installed; rates as `best` returns them, by name.
 
     Parameters
     ----------
@@ -53,7 +60,7 @@ def rivals_of(case, wanted):
     Returns
     -------
     dict
-        Of numbers, or of the reason why there is none.
+        Of pairs of numbers, or of the reason why there are none.
     """
     found = {}
     for name in wanted:
@@ -87,12 +94,17 @@ def over_batches(case, makers):
     kind = next(k for k in ("spiking", "weights", "size") if k in case.rival)
     if kind not in makers:
         return "has no such learning rule"
-    rates = []
-    with torch.no_grad():
-        for size in BATCHES[case.name.split()[0]]:
-            for run in makers[kind](torch, case.rival, size):
-                rates.append(size / best(run))
-    return max(rates)
+    rates, threads = [], torch.get_num_threads()
+    try:
+        with torch.no_grad():
+            for size in BATCHES[case.name.split()[0]]:
+                for run in makers[kind](torch, case.rival, size):
+                    for count in {threads, 1}:  # one thread wastes no processor time on waiting
+                        torch.set_num_threads(count)
+                        rates.append(best(run, size))
+    finally:
+        torch.set_num_threads(threads)
+    return tuple(max(column) for column in zip(*rates, strict=True))
 
 
 def layers_of(torch, spiking):
@@ -226,9 +238,9 @@ def nengo_core(case):
     """Time Nengo's own simulator, one sample at a time."""
     nengo = nengo_module()
     if "spiking" in case.rival:
-        return 2 / nd.run(case.rival["spiking"], case.rival["x"][:2], backend="nengo").seconds
+        return best(lambda: nd.run(case.rival["spiking"], case.rival["x"][:2], backend="nengo"), 2, repeat=1)
     with nengo.Simulator(case.rival["network"], dt=DT, progress_bar=False) as sim:
-        return 1 / best(lambda: sim.run_steps(STEPS, progress_bar=False))
+        return best(lambda: sim.run_steps(STEPS, progress_bar=False), 1)
 
 
 def nengo_dl(case):
@@ -239,7 +251,7 @@ def nengo_dl(case):
         spiking, x = case.rival["spiking"], case.rival["x"]
         session = BACKENDS["nengo-dl"].open(spiking, steps=STEPS, seed=0, input_coding="rate", raster=False)
         batch = importlib.import_module("neurodeploy.backends.nengo_dl").MINIBATCH
-        return batch / best(lambda: session(x[:batch], 0), repeat=2)
+        return best(lambda: session(x[:batch], 0), min(batch, len(x)), repeat=2)
     from neurodeploy.backends.adapter import nengo_dl_module
 
     with warnings.catch_warnings():
@@ -248,7 +260,7 @@ def nengo_dl(case):
             case.rival["network"], dt=DT, minibatch_size=NENGO_DL_BATCH, progress_bar=False
         )
         with simulator as sim:
-            return NENGO_DL_BATCH / best(lambda: sim.run_steps(STEPS, progress_bar=False), repeat=2)
+            return best(lambda: sim.run_steps(STEPS, progress_bar=False), NENGO_DL_BATCH, repeat=2)
 
 
 RIVALS = {"torch": torch_plain, "snntorch": snntorch, "nengo": nengo_core, "nengo-dl": nengo_dl}
