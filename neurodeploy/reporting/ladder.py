@@ -21,8 +21,6 @@ Figures = Mapping[str, Any]
 
 FORMAT = "neurodeploy ladder 1"
 """First entry of the figures."""
-KEYS = ("rungs", "layers", "drop", "cause", "tried", "model", "target", "samples", "labelled", "steps")
-"""What figures of a ladder hold besides."""
 
 
 @dataclass(frozen=True, eq=False)

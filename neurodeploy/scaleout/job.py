@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,7 @@ def make_job(
         If the program has error findings.
     """
     takes = backend_named(backend).takes
+    model = _without_source(model)
     graph = model.graph if isinstance(model, Program) else model
     if not graph.is_spiking and backend != "rate":
         raise OptionError(
@@ -101,6 +103,13 @@ def make_job(
     if input_coding not in (None, compiled_for):
         raise OptionError(f"input coding is '{input_coding}', the program was compiled for '{compiled_for}'")
     return Job(model.raise_for_errors(), backend, steps, seed, compiled_for, divide_by)
+
+
+def _without_source(model: Graph | Program) -> Graph | Program:
+    """Leave the network's source at home: no worker needs it."""
+    if isinstance(model, Program):
+        return dataclasses.replace(model, graph=dataclasses.replace(model.graph, source=None))
+    return dataclasses.replace(model, source=None)
 
 
 def open_job(job: Job) -> Run:

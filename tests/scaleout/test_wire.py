@@ -8,11 +8,20 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.errors import VerifyError
 from neurodeploy.recording import Recording
-from neurodeploy.scaleout.job import Job
+from neurodeploy.scaleout.job import Job, make_job
 from neurodeploy.scaleout.wire import pack, unpack
 from neurodeploy.testing import assert_same_recording
 from tests.backends.programs import by_hand
+from tests.conversion.graphs import perceptron
 from tests.ir.graphs import sequence_graph, spiking_graph
+
+
+def test_no_worker_is_sent_the_source_of_a_network(rng):
+    spiking = nd.convert(perceptron((4, 5, 3), rng), calibration=rng.random((20, 4)))
+    for model in (spiking, nd.compile(spiking)):
+        job = make_job(model, backend="loihi-emulator", target="loihi1")
+        assert job.graph.source is None
+        assert job.graph.digest() == spiking.digest()
 
 
 @pytest.mark.parametrize("graph", [spiking_graph(), sequence_graph()])
