@@ -64,6 +64,15 @@ def shifted(x: Any, bits: Any) -> Any:
     return x >> -bits
 
 
+@jit
+def taken(words: Any) -> Any:
+    """Count the words that give a number of noise; the compiler makes vectors of this."""
+    found = np.int32(0)
+    for k in range(len(words)):
+        found += np.int32((words[k] & np.uint32(255)) != np.uint32(255))
+    return np.int64(found)
+
+
 @jit_apart
 def skip_noise(n: Any, random: Any, words: Any) -> None:
     """Draw for ``n`` neurons that have no noise."""
@@ -74,8 +83,7 @@ def skip_noise(n: Any, random: Any, words: Any) -> None:
             twist(random, words)
             at = 0
         end = min(WORDS, at + left)
-        for i in range(at, end):
-            left -= np.int64((words[i] & 255) != 255)
+        left -= taken(words[at:end])
         at = end
     random[WORDS] = np.uint32(at)
 

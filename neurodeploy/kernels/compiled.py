@@ -130,8 +130,10 @@ def _twisters(layout: Layout, batch: int, seeds: list[int] | None) -> npt.NDArra
     """Random states as `numpy.random.RandomState` has them after seeding."""
     if not layout.random:
         return np.zeros((batch, 0), np.uint32)
-    states = [np.random.RandomState(seed).get_state() for seed in seeds or range(batch)]
-    return np.array([[*words, at] for _, words, at, *_ in states], np.uint32).reshape(batch, WORDS + 1)
+    states = np.zeros((batch, WORDS + 1), np.uint32)
+    for state, seed in zip(states, seeds or range(batch), strict=True):
+        _, state[:WORDS], state[WORDS], *_ = np.random.RandomState(seed).get_state()
+    return states
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
