@@ -77,8 +77,17 @@ def events_of(layout, given, size):
     for rule in layout.learning:
         traces, weights = rule[1] * STEPS / rule[11], rule[1] * rule[2] * STEPS / rule[12]
         moved["learning"] += TRACE_BYTES * traces + LEARNED_BYTES * weights
-        moved["learning"] += DRAW_BYTES * (2 * traces + 2 * weights + layout.noise.shape[1] * STEPS)
+    moved["learning"] += DRAW_BYTES * random_words(layout) * STEPS
     return moved, added, scattered, float(figures.synops.sum(axis=1).mean())
+
+
+def random_words(layout):
+    """Words of the Mersenne Twister that a step takes on average, as nengo-loihi's emulator draws them."""
+    if not layout.random:
+        return 0.0
+    rules = layout.learning
+    numbers = (rules[:, 1] / rules[:, 11] + rules[:, 1] * rules[:, 2] / rules[:, 12]).sum()
+    return float(2 * numbers + layout.noise.shape[1])
 
 
 def bandwidth(nbytes):
@@ -151,6 +160,7 @@ def limit_of(case):
         "additions_per_synop": added / max(synops, 1),
         "additions_at_random_places_per_synop": scattered / max(synops, 1),
         "additions_at_random_places_per_second_of_the_machine": single,
+        "random_words_per_step": random_words(layout),
         "working_set_bytes": int(touched),
         "bytes_per_second_of_the_machine": speed,
         "bytes_per_second": sum(moved.values()) * case.batch / seconds,
