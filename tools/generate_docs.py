@@ -236,6 +236,7 @@ def main() -> None:
     """Write README.md."""
     parser = argparse.ArgumentParser(description="Write the generated parts of README.md anew.")
     parser.add_argument("--sessions", action="store_true", help="run the sessions too")
+    rule_matrix.write_measured()
     text = with_tables(README.read_text(encoding="utf-8"))
     README.write_text(with_sessions(text) if parser.parse_args().sessions else text, encoding="utf-8")
 

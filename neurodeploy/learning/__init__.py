@@ -6,8 +6,10 @@ from neurodeploy.learning.delta import Delta
 from neurodeploy.learning.direct import DirectFeedbackAlignment
 from neurodeploy.learning.drtp import DirectRandomTargetProjection
 from neurodeploy.learning.kolen_pollack import KolenPollack
+from neurodeploy.learning.local_derivative import LocalDerivative
 from neurodeploy.learning.pes import PES
 from neurodeploy.learning.rate import RateRule
+from neurodeploy.learning.sign_symmetry import SignSymmetry
 
 RULES: dict[str, type[PES]] = {"pes": PES}
 """Rules by which a converted network learns on the emulator, by the name the command line knows them by."""
@@ -17,6 +19,8 @@ DEEP: dict[str, RateRule] = {
     for rule in (
         Delta(),
         FeedbackAlignment(),
+        LocalDerivative(),
+        SignSymmetry(),
         DirectFeedbackAlignment(),
         DirectRandomTargetProjection(),
         KolenPollack(),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import string
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy import rules, targets
@@ -138,6 +140,18 @@ def rule_rows() -> Table:
     return [*head, "change", "reference"], rows
 
 
+def measured() -> dict[str, dict[str, str]]:
+    """Return what rules reached on MNIST by rule and tier, as `tools/generate_docs.py` collects it."""
+    path = Path(__file__).parents[1] / "learning" / "measured.json"
+    found: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _accuracy(name: str) -> str:
+    found = measured().get(name, {})
+    return ", ".join(f"{tier} {text}" for tier, text in found.items()) or "not measured"
+
+
 def _rule_row(name: str, equation: str, reference: str, *forms: LearningRule) -> list[Any]:
     from neurodeploy.compiler.checks.plasticity import expressible
 
@@ -148,5 +162,5 @@ def _rule_row(name: str, equation: str, reference: str, *forms: LearningRule) ->
         fits = ["not local"] * 2
     return [
         name, forms[0].layers, f"{back.path}, {back.mechanism}", TRANSPORT[back.weights], *fits,
-        "not measured", equation, reference,
+        _accuracy(name), equation, reference,
     ]  # fmt: skip

@@ -212,3 +212,25 @@ def test_a_deep_rule_learns_the_digits_and_its_first_layer_comes_to_follow_the_g
 
 def test_with_frozen_hidden_layers_the_digits_are_not_learned_as_well(rng):
     assert on_digits(DEEP["delta"], rng)[1] < 0.88
+
+
+def test_local_derivative_alignment_leaves_slopes_out_of_the_chain(rng, batch):
+    net = drawn(DEEP["local-fa"], rng)
+    e, (x, h1, *_), (s1, s2, _) = parts(DEEP["local-fa"], net, *batch)
+    b1, b2 = net.feedback
+    weights, _ = rate.changes(DEEP["local-fa"], net, *batch)
+    assert weights[1] == pytest.approx(((e @ b2.T) * s2).T @ h1 / 9)
+    assert weights[0] == pytest.approx(((e @ b2.T @ b1.T) * s1).T @ x / 9)
+
+
+def test_sign_symmetric_feedback_keeps_the_weights_signs_and_its_own_sizes(rng, batch):
+    rule = DEEP["sign-symmetry"]
+    before = drawn(rule, rng)
+    net = before
+    for _ in range(20):
+        net = rate.learn(rule, net, *batch, rate=0.2)
+    flipped = [(np.sign(a) != np.sign(b)).any() for a, b in zip(before.weights, net.weights, strict=True)]
+    assert any(flipped[1:])
+    for w, b, old in zip(net.weights[1:], net.feedback, before.feedback, strict=True):
+        assert (np.sign(b) == np.sign(w.T)).all()
+        assert np.abs(b) == pytest.approx(np.abs(old))

@@ -1,17 +1,29 @@
 """``neurodeploy rules``: one row per rule, with what its engine says of it."""
 
+import json
+
 from neurodeploy.cli import main
 from neurodeploy.compiler.checks.plasticity import expressible
 from neurodeploy.learning import DEEP, RULES
 from neurodeploy.reporting.catalogue import rule_rows
 from neurodeploy.targets import target
+from tools import rule_matrix
 
 
 def test_every_rule_has_a_row_and_nothing_is_claimed_that_was_not_measured():
     head, rows = rule_rows()
     assert [row[0] for row in rows] == [*RULES, *DEEP]
     assert all(len(row) == len(head) for row in rows)
-    assert {row[head.index("accuracy")] for row in rows} == {"not measured"}
+    at = head.index("accuracy")
+    found = rule_matrix.measured()
+    assert json.loads(rule_matrix.MEASURED.read_text()) == found
+    assert {row[0] for row in rows if row[at] != "not measured"} == {*found}
+
+
+def test_every_row_of_the_matrix_has_a_figure_or_a_reason():
+    _, rows = rule_matrix.matrix()
+    assert {*DEEP} <= {row[0] for row in rows}
+    assert all(cell[0].isdigit() or "not " in cell or "(" in cell for row in rows for cell in row[1:])
 
 
 def test_backprop_is_never_called_local():
