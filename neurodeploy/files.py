@@ -168,6 +168,11 @@ def _pour(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> None:
             shutil.copyfileobj(content, stream)
 
 
+HEAP = b"GCOL\x01\x00\x00\x00"
+MAX_TEXTS = 1 << 20
+"""Most texts in a model file; names of nodes and layers, and edges."""
+
+
 @contextlib.contextmanager
 def open_hdf5(
     path: str | os.PathLike[str] | BinaryIO, *, label: str | None = None, most: int | None = MAX_ARRAY_BYTES
@@ -190,6 +195,8 @@ def open_hdf5(
     import h5py
 
     label = str(path) if label is None else label
+    if most is not None:
+        _refuse_broken_heaps(path, label)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -204,6 +211,35 @@ def open_hdf5(
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise LoadError(f"'{label}' is a damaged HDF5 file: {error}") from error
         yield file
+
+
+def _refuse_broken_heaps(path: str | os.PathLike[str] | BinaryIO, label: str) -> None:
+    """Refuse a file whose heap of texts has an object without an end, on which the HDF5 library never ends.
+
+    A collection is ``GCOL``, version 1, three zeros and its size; its objects are index, count, four bytes
+    and size, each padded to 8 bytes, and the one of index 0 is the free rest (HDF5 File Format, III.E).
+    """
+    if not isinstance(path, str | os.PathLike):
+        path.seek(0)
+        data = path.read()
+        path.seek(0)
+    elif Path(path).is_file():
+        data = Path(path).read_bytes()
+    else:
+        return  # opening it says why
+    start, seen = data.find(HEAP), 0
+    while start >= 0:
+        end = start + int.from_bytes(data[start + 8 : start + 16], "little")
+        if end > len(data):  # the library would take as much memory as it says
+            raise LoadError(f"'{label}' is a damaged HDF5 file: its heap of texts ends behind the file")
+        at = start + 16
+        while at + 16 <= end:
+            index, size = (int.from_bytes(data[at + i : at + j], "little") for i, j in ((0, 2), (8, 16)))
+            seen += 1
+            if (index == 0 and size < 16) or seen > MAX_TEXTS:
+                raise LoadError(f"'{label}' is a damaged HDF5 file: its heap of texts never ends")
+            at += size if index == 0 else 16 + (size + 7) // 8 * 8
+        start = data.find(HEAP, start + 4)
 
 
 def _refuse_links(group: h5py.Group, path: str, most: int | None) -> None:
@@ -238,6 +274,8 @@ def _refuse_odd_dataset(dataset: h5py.Dataset, path: str, most: int | None) -> N
         raise LoadError(f"'{path}': '{dataset.name}' holds {dataset.dtype}; only numbers and text are read")
     if dataset.external or dataset.is_virtual:
         raise LoadError(f"'{path}': '{dataset.name}' keeps its data in another file, which is not followed")
+    if h5py.check_string_dtype(dataset.dtype) is not None and dataset.dtype.kind == "O":
+        _refuse_long_texts(dataset, path)
     if most is not None and dataset.size is not None and dataset.size * dataset.dtype.itemsize > most:
         raise LoadError(f"'{path}': '{dataset.name}' claims {dataset.shape} values, more than any model here")
     _refuse_unfilled(dataset, path, most)
@@ -256,3 +294,17 @@ def _refuse_unfilled(dataset: h5py.Dataset, path: str, most: int | None) -> None
     claimed = dataset.size * dataset.dtype.itemsize
     if claimed > max(FILLED_BYTES, PACKED * dataset.id.get_storage_size()):
         raise LoadError(f"'{path}': '{dataset.name}' claims {claimed} bytes, and the file does not hold them")
+
+
+def _refuse_long_texts(dataset: h5py.Dataset, path: str) -> None:
+    """Refuse texts that claim to be longer than the file: the library would take that much memory first."""
+    place, name = dataset.id.get_offset(), Path(os.fsdecode(dataset.file.filename))
+    if place is None or not dataset.size or not name.is_file():
+        return  # in chunks, which are unpacked first, or not a file on disk
+    with name.open("rb") as file:
+        file.seek(place)
+        data = file.read(16 * min(dataset.size, MAX_TEXTS))
+    longest = max((int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 16)), default=0)
+    if longest > name.stat().st_size:
+        told = f"'{dataset.name}' claims a text of {longest:,} bytes"
+        raise LoadError(f"'{path}' is a damaged HDF5 file: {told}")

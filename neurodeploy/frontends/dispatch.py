@@ -93,7 +93,7 @@ def _kind_of(path: Path, by_suffix: str) -> str:
             if "neurodeploy" in file:
                 return "nd"
             return "nir" if by_suffix != "nd" and "node/nodes" in file else by_suffix
-    except OSError:
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError):
         return by_suffix  # damaged: its reader says so
 
 

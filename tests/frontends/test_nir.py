@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -343,3 +344,71 @@ def test_a_linear_example_computes_what_its_op_does(tmp_path: Path, rng: np.rand
     np.testing.assert_allclose(replay(graph, x)["output"], want, rtol=1e-6)
     assert isinstance(graph["n0"].op, ops.Affine)
     np.testing.assert_allclose(apply(graph["n0"].op, x[0], dt=1e-3), want[0], rtol=1e-6)
+
+
+# --- damaged files ----------------------------------------------------------------------------------------
+
+SOUND = (DATA / "snntorch_recurrent.nir").read_bytes()
+
+
+def replaced(old: int, new: bytes) -> bytes:
+    return SOUND[:old] + new + SOUND[old + len(new) :]
+
+
+def test_a_heap_without_an_end_is_refused_before_the_library_runs_in_circles(tmp_path: Path) -> None:
+    heap = SOUND.index(b"GCOL")
+    at = heap + 16
+    while SOUND[at : at + 2] != b"\0\0":  # the free rest
+        at += 16 + (int.from_bytes(SOUND[at + 8 : at + 16], "little") + 7) // 8 * 8
+    (tmp_path / "n.nir").write_bytes(replaced(at + 8, bytes(8)))
+    with pytest.raises(LoadError, match="its heap of texts never ends"):
+        load(tmp_path / "n.nir", written_by="snntorch")
+    (tmp_path / "n.nir").write_bytes(replaced(heap + 8, b"\xff" * 6))
+    with pytest.raises(LoadError, match="its heap of texts ends behind the file"):
+        load(tmp_path / "n.nir", written_by="snntorch")
+
+
+def test_a_text_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
+    heap = SOUND.index(b"GCOL")
+    record = (5).to_bytes(4, "little") + heap.to_bytes(8, "little")
+    (tmp_path / "n.nir").write_bytes(replaced(SOUND.index(record), b"\xff" * 4))
+    with pytest.raises(LoadError, match="claims a text of 4,294,967,295 bytes"):
+        load(tmp_path / "n.nir", written_by="snntorch")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(share: float, tmp_path: Path) -> None:
+    (tmp_path / "n.nir").write_bytes(SOUND[: int(share * len(SOUND))])
+    with pytest.raises(LoadError, match=r"n\.nir"):
+        load(tmp_path / "n.nir", written_by="snntorch")
+
+
+def test_zeros_that_unpack_to_gigabytes_are_refused(tmp_path: Path) -> None:
+    import h5py
+
+    path = chain(tmp_path / "n.nir", (4,), (4,), lif())
+    with h5py.File(path, "r+") as file:
+        del file["node/nodes/n0/tau"]
+        file["node/nodes/n0"].create_dataset("tau", (1 << 28,), "f8", compression="gzip")
+    with pytest.raises(LoadError, match=r"2147483648 bytes|unpacks to 2,147"):
+        load(path, **TOLD)
+
+
+def test_a_group_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    import h5py
+
+    path = chain(tmp_path / "n.nir", (4,), (4,), lif())
+    with h5py.File(path, "r+") as file:
+        file["node/nodes/loop"] = file["node"]
+    with pytest.raises(LoadError, match="is linked twice"):
+        load(path, **TOLD)
+
+
+def test_random_damage_is_refused_with_one_message(tmp_path: Path, rng: np.random.Generator) -> None:
+    for _ in range(60):
+        data = bytearray(SOUND)
+        for at in rng.integers(0, len(data), 4):
+            data[at] ^= 1 << int(rng.integers(8))
+        (tmp_path / "n.nir").write_bytes(bytes(data))
+        with contextlib.suppress(LoadError):  # anything else fails the test
+            load(tmp_path / "n.nir", written_by="snntorch")

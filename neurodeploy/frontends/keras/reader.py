@@ -117,7 +117,8 @@ def _damage_named(where: Path, what: str) -> Iterator[None]:
     except LoadError:
         raise
     except _DAMAGE as error:
-        raise LoadError(f"'{where}' is {what} ({' '.join(str(error).split())})") from error
+        told = " ".join(ascii(str(error))[1:-1].split())[:300]
+        raise LoadError(f"'{where}' is {what} ({told})") from error
 
 
 def _check_members(archive: zipfile.ZipFile, where: Path) -> None:

@@ -116,7 +116,7 @@ def parse(data: bytes, label: str) -> Program:
     except LoadError:
         raise
     except _DAMAGE as error:
-        told = " ".join(f"{type(error).__name__} {error}".split())
+        told = " ".join(ascii(f"{type(error).__name__} {error}")[1:-1].split())[:300]
         raise LoadError(f"'{label}' is a damaged or truncated archive ({told}); export it again") from error
 
 
