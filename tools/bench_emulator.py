@@ -30,6 +30,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -134,20 +135,17 @@ def rivals(case, options):
 
 def build(case, options):
     """Time what comes before the first step, and measure memory; in turns."""
-    times, peak = {start: build_times(makers, options.repeat) for start, makers in case.build.items()}, {}
-    before = reset_peak()
-    ours(case, case.batch)
-    peak["ours, the whole batch"] = peak_mib() - before
-    before = reset_peak()
-    with case.theirs(0) as emulator:
-        emulator.run_steps(1)
-    peak["nengo-loihi, one sample"] = peak_mib() - before
+    times = {start: build_times(makers, options.repeat) for start, makers in case.build.items()}
+    peak = {
+        "ours, the whole batch": grown_mib(lambda: ours(case, case.batch)),
+        "nengo-loihi, one sample": grown_mib(lambda: case.theirs(0).run_steps(1)),
+    }
     batch = compiled.at_rest(case.layout, 1)
     return {
         "from": times,
         "weight_bytes": case.layout.nbytes,
         "state_bytes_per_sample": sum(a.nbytes for a in batch.arrays),
-        "peak_memory_mib": peak,
+        "memory_grown_mib": peak,
     }
 
 
@@ -169,19 +167,31 @@ def limits(case, options):
     return bench_limits.limit_of(case)
 
 
-def reset_peak():
-    """Forget the process's largest memory so far, where the system can; return what it is now, in MiB."""
+def grown_mib(run):
+    """Watch by how much this process grows while something runs, in MiB; what it freed before is reused."""
+    sizes, stop = [resident_mib()], threading.Event()
+
+    def watch():
+        while not stop.wait(0.002):
+            sizes.append(resident_mib())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
     try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return float("nan")
-    return peak_mib()
+        run()
+    finally:
+        stop.set()
+        thread.join()
+    return max(sizes) - sizes[0]
 
 
-def peak_mib():
-    """Largest memory of this process, in MiB."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+def resident_mib():
+    """Memory of this process, in MiB."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not Linux
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 # --- parts of their own -------------------------------------------------------------------------------------
