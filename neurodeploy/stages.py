@@ -199,24 +199,6 @@ def weigh(
     return with_policy(program, error=error, allow=allow, waivers=held)
 
 
-def cost_of_change(
-    before: Program, after: Program, x: npt.ArrayLike, y: npt.ArrayLike | None = None
-) -> list[dict[str, Any]]:
-    """Run samples on the emulator through two programs of one graph, whether they fit the chip or not.
-
-    Returns
-    -------
-    list of dict
-        ``what``, ``before`` and ``after``: spikes per sample, accuracy where there are labels, equal answers.
-    """
-    from neurodeploy.reporting.changes import run_rows
-
-    unjudged = [dataclasses.replace(program, diagnostics=()) for program in (before, after)]
-    recordings = [run(program, x) for program in unjudged]
-    labels = None if y is None else as_labels(y, len(np.asarray(x)))
-    return run_rows(recordings, labels)
-
-
 def laid_out(program: Program) -> Program:
     """Return a program whose integers lie on cores; refuse one for a target that can only be checked."""
     if not program.blocks and not program.errors:

@@ -152,6 +152,7 @@ def test_check_prints_every_resource_of_every_core_also_when_it_fits(folder, cap
 def test_check_finds_what_does_not_fit_and_exits_with_1(folder, tmp_path, capsys):
     text = (ROOT / "hardware" / "loihi1.toml").read_text().replace('id = "loihi1"', 'id = "small"')
     assert "in_axons = { value = 4096" in text
+    text = text.replace("atoms_max = { value = 1024", "atoms_max = { value = 1")
     (tmp_path / "small.toml").write_text(text.replace("in_axons = { value = 4096", "in_axons = { value = 8"))
     call("check", folder / "mlp.nd", "--target", tmp_path / "small.toml", code=1)
     out = capsys.readouterr().out

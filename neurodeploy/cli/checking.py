@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
 import numpy as np
+import numpy.typing as npt
 
 from neurodeploy import stages
 from neurodeploy.cli import DONE, FINDINGS
@@ -21,6 +23,7 @@ from neurodeploy.errors import OptionError
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
 from neurodeploy.reporting import Report
+from neurodeploy.reporting.changes import run_rows
 from neurodeploy.reporting.fits import verdict_line
 from neurodeploy.reporting.sarif import to_sarif
 from neurodeploy.reporting.text import change_table, core_table, program_text, whole_table
@@ -70,8 +73,15 @@ def _cost(args: argparse.Namespace, program: Program) -> list[dict[str, Any]]:
     if not path or all(d.code != WEIGHTS_NARROWED.code for d in program.diagnostics):
         return []
     data = read_samples(path, limit=stages.CALIBRATION_SAMPLES)
-    before = _compile(args, program.graph)
-    return stages.cost_of_change(before, program, np.asarray(data.x), data.y)
+    return cost_of_change(_compile(args, program.graph), program, np.asarray(data.x), data.y)
+
+
+def cost_of_change(
+    before: Program, after: Program, x: npt.NDArray[Any], y: npt.NDArray[np.int64] | None = None
+) -> list[dict[str, Any]]:
+    """Run samples on the emulator through two programs of one graph, whether they fit the chip or not."""
+    unjudged = [dataclasses.replace(program, diagnostics=()) for program in (before, after)]
+    return run_rows([stages.run(program, x) for program in unjudged], y)
 
 
 def _text(program: Program, figures: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from neurodeploy import stages
 from neurodeploy.cli import main
+from neurodeploy.cli.checking import cost_of_change
 from neurodeploy.compiler import compile
 from neurodeploy.reporting.changes import change_rows
 from neurodeploy.targets import target
@@ -69,12 +70,12 @@ def test_taken_bits_are_told_with_what_they_cost(graph, rng):
     assert (was, now < 8) == (8, True)
     assert found["blocks of large"][1] < found["blocks of large"][0]
     x, y = rng.random((12, 200)), rng.integers(0, 4, 12)
-    cost = rows(stages.cost_of_change(before, after, x, y))
+    cost = rows(cost_of_change(before, after, x, y))
     right = [float((stages.run(p, x).predictions == y).mean()) for p in (compile(graph, "loihi1"),)]
     assert cost["accuracy on 12 samples"][0] == f"{100 * right[0]:.2f} %"
     assert cost["spikes per sample"][0] > 0
     assert cost["the same answer on 12 samples"][1].endswith("%")
-    assert "accuracy on 12 samples" not in rows(stages.cost_of_change(before, after, x))
+    assert "accuracy on 12 samples" not in rows(cost_of_change(before, after, x))
 
 
 def test_check_runs_the_samples_before_and_after(graph, rng, tmp_path, capsys, monkeypatch):
