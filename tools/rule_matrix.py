@@ -13,6 +13,7 @@ RESULTS = Path(__file__).resolve().parent / "results" / "rules"
 MEASURED = RESULTS.parents[2] / "neurodeploy" / "learning" / "measured.json"
 NO_ERROR_LAYERS = "no circuit: error neurons for every hidden layer are not built"
 NO_RULE = "not written"
+NO_NETWORK = "the update is written and tested; no network is built around it"
 OFFLINE = "reads copies of weights: never on a chip"
 
 NEW_BAR, LOST_BAR = 0.85, 1.5
@@ -39,13 +40,8 @@ ROWS: dict[str, tuple[float | None, float | None, str, str]] = {
     "GeneRec": (97.5, 96.5, NO_RULE, NO_RULE),
     "contrastive Hebbian": (97.5, 96.5, NO_RULE, NO_RULE),
     "equilibrium propagation": (97.8, 96.5, NO_RULE, NO_RULE),
-    "R-STDP": (None, 94.0, NO_RULE, NO_RULE),
-    "pair STDP, Oja, BCM, Voja": (
-        None,
-        None,
-        NO_RULE,
-        "updates run in the kernel's tests; no network is built",
-    ),
+    "r-stdp": (None, 94.0, NO_NETWORK, NO_NETWORK),
+    **{name: (None, None, NO_NETWORK, NO_NETWORK) for name in ("stdp", "oja", "bcm", "voja")},
 }
 """Bars in R and C, and why there is no figure in either."""
 

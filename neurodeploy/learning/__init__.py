@@ -2,14 +2,20 @@
 
 from neurodeploy.learning.alignment import FeedbackAlignment
 from neurodeploy.learning.backprop import Backprop
+from neurodeploy.learning.bcm import BCM
 from neurodeploy.learning.delta import Delta
 from neurodeploy.learning.direct import DirectFeedbackAlignment
 from neurodeploy.learning.drtp import DirectRandomTargetProjection
+from neurodeploy.learning.hebbian import Hebbian
 from neurodeploy.learning.kolen_pollack import KolenPollack
 from neurodeploy.learning.local_derivative import LocalDerivative
+from neurodeploy.learning.oja import Oja
 from neurodeploy.learning.pes import PES
 from neurodeploy.learning.rate import RateRule
+from neurodeploy.learning.reward_stdp import RewardSTDP
 from neurodeploy.learning.sign_symmetry import SignSymmetry
+from neurodeploy.learning.stdp import PairSTDP
+from neurodeploy.learning.voja import Voja
 
 RULES: dict[str, type[PES]] = {"pes": PES}
 """Rules by which a converted network learns on the emulator, by the name the command line knows them by."""
@@ -28,3 +34,6 @@ DEEP: dict[str, RateRule] = {
     )
 }
 """Rules of deep networks, by name."""
+
+HEBBIAN: dict[str, Hebbian] = {rule.name: rule for rule in (PairSTDP(), RewardSTDP(), Oja(), BCM(), Voja())}
+"""Rules of what both ends of a synapse do, by name."""

@@ -127,14 +127,15 @@ TRANSPORT = {
 
 def rule_rows() -> Table:
     """Return every learning rule: what it needs, which engines run its form, and whose it is."""
-    from neurodeploy.learning import DEEP, RULES, pes
+    from neurodeploy.learning import DEEP, HEBBIAN, RULES, pes
 
     first = RULES["pes"]
     described = pes.on_chip(tau=first.tau, impulse=16.0)
     rows = [_rule_row(first.name, first.equation, "MacNeil, Eliasmith 2011", described, described)]
+    others: list[Any] = [*DEEP.values(), *HEBBIAN.values()]
     rows += [
         _rule_row(rule.name, rule.equation, rule.reference, rule.chip("r1"), rule.chip("y3"))
-        for rule in DEEP.values()
+        for rule in others
     ]
     head = ["rule", "layers", "way back", "weight transport", "Loihi 1", "Loihi 2", "accuracy"]
     return [*head, "change", "reference"], rows
