@@ -330,6 +330,7 @@ def test_the_table_names_layers_that_keras_has(keras: Any) -> None:
         "Sequential",
         "Functional",
         "ThresholdedReLU",  # Keras 2 only
+        "LMU",  # of keras-lmu
         *FUNCTIONS,
     }
     unknown = [r.kind for r in layer_table() if r.kind not in aliases and not hasattr(keras.layers, r.kind)]
