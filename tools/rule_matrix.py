@@ -64,12 +64,12 @@ def controls() -> tuple[list[str], list[list[Any]]]:
         cost = run["per_sample"]
         rows.append([
             found["rule"], found["control"], f"{len(found['runs'])} x {found['epochs']}",
-            _percent(found), f"{run['samples_per_second']:,.0f}", f"{cost['spikes']:,.0f}",
+            f"{found['samples']:,}", _percent(found), f"{run['samples_per_second']:,.0f}", f"{cost['spikes']:,.0f}",
             f"{cost['synops']:,.0f}", f"{cost['weights_changed']:,.0f}",
             " ".join(sorted(c for c, fits in run["expressible"].items() if fits == ["yes"])) or "-",
         ])  # fmt: skip
-    head = ["rule", "control", "seeds x epochs", "test, %", "samples/s", "spikes", "synaptic events"]
-    return [*head, "weights changed", "expressible on"], rows
+    head = ["rule", "control", "seeds x epochs", "samples", "test, %", "samples/s", "spikes"]
+    return [*head, "synaptic events", "weights changed", "expressible on"], rows
 
 
 def continual() -> tuple[list[str], list[list[Any]]]:

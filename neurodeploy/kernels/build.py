@@ -27,7 +27,14 @@ SOURCES = (
     "loops.py",
     "build.py",
 )
-ONLINE_SOURCES = ("lanes.py", "rows.py", "online_tables.py", "online_loops.py", "online.py")
+ONLINE_SOURCES = (
+    "lanes.py",
+    "rows.py",
+    "online_tables.py",
+    "online_engine.py",
+    "online_loops.py",
+    "online.py",
+)
 THREADS = "NEURODEPLOY_THREADS"
 """Environment variable: threads the kernel takes; the workers of one machine share its cores by it."""
 PORTION = 64
