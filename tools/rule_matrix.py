@@ -64,7 +64,8 @@ def controls() -> tuple[list[str], list[list[Any]]]:
         cost = run["per_sample"]
         rows.append([
             found["rule"], found["control"], f"{len(found['runs'])} x {found['epochs']}",
-            f"{found['samples']:,}", _percent(found), f"{run['samples_per_second']:,.0f}", f"{cost['spikes']:,.0f}",
+            f"{found['samples']:,}", _percent(found), f"{run['samples_per_second']:,.0f}",
+            f"{cost['spikes']:,.0f}",
             f"{cost['synops']:,.0f}", f"{cost['weights_changed']:,.0f}",
             " ".join(sorted(c for c, fits in run["expressible"].items() if fits == ["yes"])) or "-",
         ])  # fmt: skip
