@@ -16,6 +16,7 @@ NO_RULE = "not written"
 NO_NETWORK = "the update is written and tested; no network is built around it"
 OFFLINE = "reads copies of weights: never on a chip"
 
+WHOLE = 60000
 NEW_BAR, LOST_BAR = 0.85, 1.5
 
 ROWS: dict[str, tuple[float | None, float | None, str, str]] = {
@@ -63,13 +64,14 @@ def controls() -> tuple[list[str], list[list[Any]]]:
         run = found["runs"][0]
         cost = run["per_sample"]
         rows.append([
-            found["rule"], found["control"], f"{len(found['runs'])} x {found['epochs']}",
+            found["rule"], found["numbers"]["mechanism"], found["control"],
+            f"{len(found['runs'])} x {found['epochs']}",
             f"{found['samples']:,}", _percent(found), f"{run['samples_per_second']:,.0f}",
             f"{cost['spikes']:,.0f}",
             f"{cost['synops']:,.0f}", f"{cost['weights_changed']:,.0f}",
             " ".join(sorted(c for c, fits in run["expressible"].items() if fits == ["yes"])) or "-",
         ])  # fmt: skip
-    head = ["rule", "control", "seeds x epochs", "samples", "test, %", "samples/s", "spikes"]
+    head = ["rule", "error", "control", "seeds x epochs", "samples", "test, %", "samples/s", "spikes"]
     return [*head, "synaptic events", "weights changed", "expressible on"], rows
 
 
@@ -124,6 +126,8 @@ def _cell(name: str, tier: str, bar: float | None, why: str) -> str:
         "(1 seeds", "(1 seed"
     )
     text = text.replace("1 epochs", "1 epoch") + _chips(best)
+    if best["samples"] < WHOLE:
+        text += f", {best['samples']:,} samples only"
     if why:
         text += f", {why}"
     if bar is None:
