@@ -40,7 +40,7 @@ SOURCE = "neurodeploy/source"
 """Group of the rate network that a spiking one was converted from."""
 FULL_SHAPE = ("r", "tau", "tau_syn", "tau_mem", "v_leak", "v_threshold", "v_reset", "w_in", "scale", "delay")
 """Parameters that NIR wants in the shape of the population."""
-OURS = ("reset", "refractory", "sample_shape", "axes", "groups")
+OURS = ("reset", "refractory", "v_init", "sample_shape", "axes", "groups")
 """Fields that NIR's primitives lack, or that are written out for it."""
 
 
@@ -228,10 +228,13 @@ def _extras(graph: Graph) -> dict[str, Any]:
         fields = {f.name: getattr(node.op, f.name) for f in dataclasses.fields(node.op)}
         nodes.append(
             {
-                "name": node.name, "origin": node.origin, "layer": node.layer, "unit": node.unit,
+                "name": node.name, "origin": node.origin, "layer": node.layer,
+                "unit": _plain(node.unit),
                 "notes": dict(node.notes),
-                "shapes": {k: v.shape for k, v in fields.items() if isinstance(v, np.ndarray)},
-                "fields": {k: v for k, v in fields.items() if not isinstance(v, np.ndarray)},
+                "shapes": {
+                    k: v.shape for k, v in fields.items() if isinstance(v, np.ndarray) and k not in OURS
+                },
+                "fields": {k: _plain(v) for k, v in fields.items() if _is_ours(k, v)},
             }
         )  # fmt: skip
     return {"name": graph.name, "dt": graph.dt, "meta": dict(graph.meta), "nodes": nodes}
@@ -241,6 +244,18 @@ _DAMAGE = (
     ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError
 )  # fmt: skip
 """What reading a file leads to that holds something else than what we write."""
+
+
+def _is_ours(name: str, value: Any) -> bool:
+    """Whether a field stands in the JSON text; a start from rest needs no words."""
+    if isinstance(value, np.ndarray):
+        return name in OURS and bool(value.any())
+    return True
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
 
 # --- reading -----------------------------------------------------------------------------------------------
 
@@ -311,13 +326,17 @@ def _read_node(file: h5py.File, place: str, extra: Mapping[str, Any], path: str)
         op = from_nir(fields)
     except ValueError as error:
         raise LoadError(f"'{path}', node '{extra['name']}': {error}") from error
-    return Node(extra["name"], op, extra["origin"], extra["layer"], float(extra["unit"]), extra["notes"])
+    return Node(extra["name"], op, extra["origin"], extra["layer"], _unit(extra["unit"]), extra["notes"])
+
+
+def _unit(value: Any) -> float | Floats:
+    return np.asarray(value, np.float64) if isinstance(value, list) else float(value)
 
 
 _Kinds = Mapping[str, type | tuple[type, ...]]
 GRAPH: _Kinds = {"name": str, "dt": (int, float), "meta": dict, "nodes": list}
 NODE: _Kinds = {
-    "name": str, "origin": str, "layer": str, "unit": (int, float), "notes": dict, "shapes": dict,
+    "name": str, "origin": str, "layer": str, "unit": (int, float, list), "notes": dict, "shapes": dict,
     "fields": dict,
 }  # fmt: skip
 """Entries of the JSON text, and their types."""

@@ -232,10 +232,11 @@ def outputs_of(node: Node, readout: npt.NDArray[Any], *, steps: int) -> Floats:
     Returns
     -------
     ndarray of float64, shape (B, N)
-        Per step times `Node.unit`; a leaky integrator settles instead of growing, so its membrane is not
-        divided.
+        Per step that could have had input (the node's ``latency`` less), times `Node.unit`; a leaky
+        integrator settles instead of growing, so its membrane is not divided.
     """
-    per_step = 1 if isinstance(node.op, ops.LI | ops.CubaLI) else steps
+    counted = max(steps - int(node.notes.get("latency", 0)), 1)
+    per_step = 1 if isinstance(node.op, ops.LI | ops.CubaLI) else counted
     return np.asarray(readout, dtype=np.float64) / per_step * node.unit
 
 
@@ -269,7 +270,8 @@ def record(
     readout = read_out(out, trains[out.name])
     steps = readout.shape[1]
     spiking = [node.name for node in graph.neurons if node.op.spiking]
-    counts = {name: np.asarray(trains[name].sum(axis=1, dtype=np.int64)) for name in spiking}
+    senders = {*spiking, *(source for source, _ in fan_out if source in trains)}
+    counts = {name: np.asarray(trains[name].sum(axis=1, dtype=np.int64)) for name in senders}
     synops: dict[str, Longs] = {}
     for (source, target), reach in fan_out.items():
         if source in counts:
@@ -278,7 +280,7 @@ def record(
     return Recording(
         outputs=outputs_of(out, readout[:, -1], steps=steps).reshape(len(readout), -1),
         decisions=running_decisions(readout),
-        spikes={name: count.sum(axis=1) for name, count in counts.items()},
+        spikes={name: counts[name].sum(axis=1) for name in spiking},
         synops=synops,
         raster={name: raster_of(trains[name][0]) for name in spiking} if raster else {},
         backend=backend,

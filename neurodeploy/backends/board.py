@@ -85,6 +85,7 @@ def image_of(program: Program) -> run_on_host.Image:
         "steps": int(program.options.get("steps") or graph.meta.get("steps") or 100),
         "output": out.name,
         "output_spikes": bool(node.op.spiking),
+        "output_latency": int(node.notes.get("latency", 0)),
         "output_settles": isinstance(node.op, ops.LI | ops.CubaLI),
         "encoder": _encoder(graph, program.populations[0].name),
         "populations": [_population(p) for p in program.populations],

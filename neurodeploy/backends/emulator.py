@@ -119,8 +119,13 @@ def _spikes(
     return {
         p.name: figures.spiked[:, :, layout.span(i)]
         for i, p in enumerate(program.populations)
-        if program.graph[p.name].op.spiking
+        if _spikes_in_graph(program, p.name)
     }
+
+
+def _spikes_in_graph(program: Program, name: str) -> bool:
+    """Whether a population spikes and is the user's, not one that the compiler added."""
+    return name in program.graph and program.graph[name].op.spiking
 
 
 def _record(
@@ -133,7 +138,7 @@ def _record(
     if readout.by == "membrane":
         state = samples.membranes[:, here] / output.weight_scale
     outputs = outputs_of(program.graph[output.name], state, steps=rest["steps"])
-    spiking = [i for i, p in enumerate(program.populations) if program.graph[p.name].op.spiking]
+    spiking = [i for i, p in enumerate(program.populations) if _spikes_in_graph(program, p.name)]
     fed = [i for i, p in enumerate(program.populations) if (layout.wires[:, 1] == i).any()]
     return Recording(
         outputs=outputs,

@@ -42,9 +42,11 @@ class GraphNeurons(NeuronType):  # type: ignore[misc]
     negative = False
 
     def __init__(self, op: ops.Op, shape: Shape, dt: float) -> None:
-        super().__init__()
         self.op, self.shape, self.dt = op, shape, dt
         self.membrane = flat(membrane(op, dt), shape)
+        starts = "voltage" in self.state and self.membrane.v_init.any()
+        size = int(np.prod(shape))
+        super().__init__({"voltage": np.broadcast_to(self.membrane.v_init, size)} if starts else None)
 
     def __eq__(self, other: object) -> bool:
         return self is other  # parameters belong to single neurons: Nengo must not merge two populations

@@ -71,7 +71,7 @@ def last_layer(graph: Graph) -> LastLayer:
             f"learning changes one layer between a spiking population and the read-out; '{out}' is fed by "
             + ", ".join(sorted({source for source, _ in ways}))
         )
-    slope = float(np.mean(apply(op, np.ones(graph.shapes[out]), dt=graph.dt))) * graph[out].unit
+    slope = float(np.mean(apply(op, np.ones(graph.shapes[out]), dt=graph.dt) * graph[out].unit))
     matrix = paths.matrix(graph, source, out, (chain,))
     return LastLayer(source, out, chain, matrix.toarray(), paths.bias(graph, out).ravel(), slope)
 

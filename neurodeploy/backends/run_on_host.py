@@ -312,9 +312,10 @@ def run(
 def _read_out(image: Image, read: Any) -> Any:
     """Turn spikes or membranes, shape (T, N), into the source model's units."""
     out = next(p for p in image["populations"] if p["name"] == image["output"])
+    counted = max(len(read) - int(image.get("output_latency", 0)), 1)
     if image["output_spikes"]:
-        return read.sum(axis=0) / len(read) * out["unit"]
-    per_step = 1 if image["output_settles"] else len(read)
+        return read.sum(axis=0) / counted * out["unit"]
+    per_step = 1 if image["output_settles"] else counted
     return read[-1] / out["weight_scale"] / per_step * out["unit"]
 
 

@@ -94,6 +94,7 @@ def _population(program: Program, node: Node) -> Population:
         gain_u=np.where(neuron.keep_u < 1, 1 - neuron.keep_u, 1.0),
         gain_v=np.where(neuron.keep_v < 1, 1 - neuron.keep_v, 1.0),
         drift=np.zeros(()),
+        v_init=neuron.v_init,
     )
     measured_over = {"steps": graph.meta["steps"]} if "steps" in graph.meta else {}
     return Population(
@@ -103,7 +104,7 @@ def _population(program: Program, node: Node) -> Population:
         membrane=plain,
         bias=np.zeros(graph.size(node.name)) if encoder else np.broadcast_to(bias, shape).reshape(-1).copy(),
         on_chip=not encoder or program.options.get("input_coding") == "bias",
-        unit=node.unit,
+        unit=float(np.max(node.unit)),
         notes={**measured_over, **node.notes, "op": node.op.kind},
     )
 

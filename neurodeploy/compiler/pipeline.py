@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from neurodeploy.compiler.accumulate import accumulate
 from neurodeploy.compiler.check import check
 from neurodeploy.compiler.checks import CHECKS
 from neurodeploy.compiler.lower import lower
@@ -32,7 +33,7 @@ __all__ = ["CHECKS", "PASSES", "compile"]
 
 MOST_WEIGHT_BITS = 8
 
-PASSES: tuple[Pass, ...] = (lower, quantize, partition, place, check)
+PASSES: tuple[Pass, ...] = (lower, accumulate, quantize, partition, place, check)
 
 
 def compile(

@@ -117,6 +117,14 @@ def integrator_reach(population: Population, steps: int) -> float:
     return min(total, seen * longer) if seen else total
 
 
+def charge_reach(population: Population, steps: int) -> float:
+    """Return how far a current goes that keeps its charge, as calibration saw it and more; else 0."""
+    if not population.notes.get("accumulates"):
+        return 0.0
+    longer = steps / max(float(population.notes.get("steps", steps)), 1.0)
+    return float(population.notes.get("peak_membrane", 1.0)) * MARGIN * max(longer, 1.0)
+
+
 def largest_bias(population: Population) -> float:
     """Return the largest constant input; that of an encoder on the chip is one threshold per step."""
     if population.notes.get("role") == "encoder":
@@ -169,6 +177,7 @@ def _by_weight(
         membrane = float(1.0 / (u * v).max() * weight * 2.0 ** (regs.shift + exponent))
         fits = (np.rint(reach * membrane) <= regs.threshold_max).all()
         fits = fits and drive * weight * 2.0 ** (regs.shift + exponent) < 2**regs.input_bits
+        fits = fits and charge_reach(population, steps) * membrane < 2**regs.current_bits
         if fits and (np.abs(np.rint(bias * membrane * v)) <= regs.bias_max).all():
             break
     return Scale(membrane, membrane * v, weight, exponent, strongest, regs.shift)

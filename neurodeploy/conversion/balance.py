@@ -1,20 +1,26 @@
 """Data-based balancing: what one spike of each population stands for, measured population by population.
 
 Populations are taken in execution order. Each one runs for the full number of steps on the spikes that
-those before it really emit, so that whatever a reset, a saturation or a late start loses is made up for
-where it happens:
+those before it really emit:
 
-1. *threshold*: the percentile of the source's activations, divided by the rate it shall have;
-2. *bias*: what the mean weighted input lacks of the source's, per channel, goes to the bias in front;
-3. *unit*: the least-squares factor from rates to source activations, which scales the weights behind.
+1. *threshold*: the percentile of the source's activations, per channel, divided by the rate it shall have;
+2. *unit*: the threshold where nothing is lost at a reset, else the least-squares factor from rates to source
+   activations; it scales the weights behind;
+3. *start*: half a threshold, and what the mean input lacks by the time its own transients are over, goes to
+   the membrane before the first step.
 
-A membrane that is reset to zero loses what it holds above the threshold, so its rate under a drive J is
-``1/ceil(threshold/J)``, not ``J/threshold``. The unit is fitted to the rates with that loss in them.
+What a start makes up for is a charge that is missing once: biases act before the first spikes arrive, rates
+need steps to settle, a membrane at rest is half a spike late. It is kept apart from the biases, which stay
+the source's, so a network is as good in any number of steps as the steps allow, and its rates are the
+source's activations. Only what a membrane loses in every step, when it is reset to zero with some charge above its
+threshold, is a rate, and goes to the bias in front.
 
 References
 ----------
 .. [1] Rueckauer et al. (2017), Conversion of continuous-valued deep networks to efficient event-driven
    networks for image classification, Frontiers in Neuroscience 11:682, section 2.2 (percentiles).
+.. [2] Bu et al. (2022), Optimized potential initialization for low-latency spiking neural networks, AAAI 36
+   (half a threshold).
 """
 
 from __future__ import annotations
@@ -39,6 +45,9 @@ from neurodeploy.numerics.neurons import MembraneState, step
 Floats = npt.NDArray[np.float64]
 Packed = npt.NDArray[np.uint8]
 
+LEAST_OF_LAYER = 0.1
+"""Smallest threshold of a channel, as part of its layer's: a few weak samples do not make a scale."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -47,6 +56,7 @@ class Options:
     percentile: float
     rate: float
     steps: int
+    per_channel: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +65,22 @@ class Response:
 
     Parameters
     ----------
-    threshold, unit : float
-        In units of the source's activations.
+    threshold, unit : ndarray of float64
+        In units of the source's activations; broadcast to the population's shape.
     rates : ndarray of float64, shape (B, *population shape)
-        Spikes, or growth, per step.
+        Spikes, or growth, per step since the first spike could be.
+    latency : int
+        Steps before the first spike of a sample can arrive.
     train : tuple of ndarray of uint8
         Spikes of every step, packed.
     peak_drive, peak_membrane : float
-        Largest weighted input of a step and largest membrane after one, without sign, in thresholds.
+        Largest weighted input of a step and largest membrane before a reset, without sign, in thresholds.
     """
 
-    threshold: float
-    unit: float
+    threshold: Floats
+    unit: Floats
     rates: Floats
+    latency: int = 0
     train: tuple[Packed, ...] = ()
     peak_drive: float = 0.0
     peak_membrane: float = 0.0
@@ -81,9 +94,12 @@ class Response:
         """Return what the spikes of one step stand for."""
         return self.unit * self.spikes(t)
 
-    def delivered(self) -> Floats:
-        """Return the mean activity that arrives within the run: the last step's spikes come too late."""
-        return self.unit * (self.rates - self.spikes(-1) / len(self.train))
+    def delivered(self, start: int, stop: int) -> Floats:
+        """Return the mean activity that arrives in some steps; a spike arrives a step after it was sent."""
+        sent = np.zeros(self.rates.shape)
+        for t in range(max(start, 1), stop):
+            sent += self.spikes(t - 1)
+        return self.unit * sent / max(stop - start, 1)
 
 
 Responses = Mapping[str, Response]
@@ -109,8 +125,7 @@ def balance(graph: Graph, source: Graph, x: Floats, options: Options) -> Graph:
             found[node.name] = _encode(graph, node, x, options)
         else:
             graph, z = _shift_output(graph, graph[node.name], z)
-            graph = _correct_bias(graph, node, z, found)
-            found[node.name] = _respond(graph, node, z, found, options)
+            graph, found[node.name] = _settle(graph, graph[node.name], z, found, options)
         graph = _noted(graph, graph[node.name], z, found)
     return with_scales(graph, found)
 
@@ -135,9 +150,9 @@ def source_inputs(graph: Graph, source: Graph, x: Floats) -> dict[str, Floats]:
 def _encode(graph: Graph, node: Node, x: Floats, options: Options) -> Response:
     into = weighted_input(graph, node.name, {graph.input.name: x})
     train = encoder_train(node, into, graph.dt, steps=options.steps, input_coding="rate", seed=0, first=0)
-    rates = train.mean(axis=0)
-    unit = _slope(rates, np.maximum(into, 0.0), node.unit)
-    return Response(1.0, unit, rates, tuple(np.packbits(s) for s in train), node.unit, 1.0)
+    one = np.ones(())
+    packed = tuple(np.packbits(s) for s in train)
+    return Response(one, node.unit * one, train.mean(axis=0), train=packed, peak_drive=1.0, peak_membrane=1.0)
 
 
 def _slope(x: Floats, y: Floats, default: float) -> float:
@@ -153,22 +168,86 @@ def _shift_output(graph: Graph, node: Node, z: Floats) -> tuple[Graph, Floats]:
         return graph, z
     largest = z.reshape(len(z), -1).max(axis=1)
     shift = max(0.0, -float(np.percentile(largest, 1)))
-    return graph.with_node(node.name, notes={**node.notes, "shift": shift}), z + shift
+    graph = graph.with_node(node.name, notes={**node.notes, "shift": shift})
+    return add_bias(graph, node, np.full((1,) * (z.ndim - 1), shift)), z + shift
 
 
 # --- one population -----------------------------------------------------------------------------------------
 
 
-def _correct_bias(graph: Graph, node: Node, z: Floats, found: Responses) -> Graph:
-    """Add to the bias in front what the mean weighted input lacks, per channel."""
+def _settle(
+    graph: Graph, node: Node, z: Floats, found: Responses, options: Options
+) -> tuple[Graph, Response]:
+    """Give one population its threshold, its start and, where its reset loses charge, its bias."""
+    threshold = thresholds(node, z, options)
+    late = latency(graph, node.name, found)
+    lossy = node.op.spiking and not is_lossless(node.op)
+    if lossy:
+        _, lacks = missing(graph, node.name, z, found, options.steps, late)
+        graph = add_bias(graph, node, lacks)
+    charge, _ = missing(graph, node.name, z, found, options.steps, late)
+    half = 0.5 if node.op.spiking and not lossy else 0.0
+    start = np.asarray(half + charge / threshold)
+    graph = surgery.replace_op(graph, node, dataclasses.replace(node.op, v_init=start))
+    return graph, _respond(graph, graph[node.name], z, found, options, threshold, late)
+
+
+def is_lossless(op: ops.Op) -> bool:
+    """Whether a reset keeps all charge, so that rates follow a constant drive exactly."""
+    return isinstance(op, ops.IF) and op.reset == "subtract" and not op.refractory
+
+
+def thresholds(node: Node, z: Floats, options: Options) -> Floats:
+    """Return the threshold per channel: its high activations over the rate aimed at; 1 for integrators."""
+    if not node.op.spiking:
+        return np.ones(())
+    high = _percentile(z[z > 0], options.percentile, 1.0)
+    shared = node.notes.get("role") == "output" or not options.per_channel
+    if shared:
+        return np.asarray(high / options.rate)
+    least = LEAST_OF_LAYER * high
+    channels = [max(_percentile(c[c > 0], options.percentile, high), least) for c in np.moveaxis(z, 1, 0)]
+    return np.reshape(channels, (-1, *(1,) * (z.ndim - 2))) / options.rate
+
+
+def _percentile(active: Floats, percentile: float, default: float) -> float:
+    return float(np.percentile(active, percentile)) if active.size else default
+
+
+def latency(graph: Graph, name: str, found: Responses) -> int:
+    """Return the steps before a sample's first spikes can reach a population on its longest way."""
+    return max((found[k].latency + 1 for k in feeding(graph, name)), default=0)
+
+
+def missing(
+    graph: Graph, name: str, z: Floats, found: Responses, steps: int, late: int
+) -> tuple[Floats, Floats]:
+    """Measure what the mean weighted input of a population lacks of the source's, per channel.
+
+    Returns
+    -------
+    charge, per_step : ndarray of float64, broadcast to the population's shape
+        The charge that is missing once, and what is missing in every step, as the second half of the run
+        tells them apart.
+    """
+    half, on_time = steps // 2, max(steps - late, 1)
+    before = feeding(graph, name)
+    whole = weighted_input(graph, name, {k: found[k].delivered(0, steps) for k in before})
+    later = weighted_input(graph, name, {k: found[k].delivered(half, steps) for k in before})
+    axes = tuple(a for a in range(z.ndim) if a != 1)
+    per_step = (z - later).mean(axis=axes)
+    charge = (z * on_time - whole * steps).mean(axis=axes) - per_step * on_time
+    shape = (-1, *(1,) * (z.ndim - 2))
+    return charge.reshape(shape), per_step.reshape(shape)
+
+
+def add_bias(graph: Graph, node: Node, amount: Floats) -> Graph:
+    """Add to the bias in front of a population, per channel, where there is one."""
     host = _bias_host(graph, node)
     if host is None or not is_weighted(host.op):
         return graph
-    arriving = {name: found[name].delivered() for name in feeding(graph, node.name)}
-    lacks = z - weighted_input(graph, node.name, arriving)
-    axis = lacks.ndim - 1 if isinstance(host.op, ops.Affine) else 1
-    mean = lacks.mean(axis=tuple(a for a in range(lacks.ndim) if a != axis))
-    return surgery.replace_op(graph, host, dataclasses.replace(host.op, bias=host.op.bias + mean))
+    bias = host.op.bias + np.broadcast_to(amount.ravel(), host.op.bias.shape)
+    return surgery.replace_op(graph, host, dataclasses.replace(host.op, bias=bias))
 
 
 def _bias_host(graph: Graph, node: Node) -> Node | None:
@@ -179,25 +258,26 @@ def _bias_host(graph: Graph, node: Node) -> Node | None:
     return None
 
 
-def _respond(graph: Graph, node: Node, z: Floats, found: Responses, options: Options) -> Response:
+def _respond(
+    graph: Graph, node: Node, z: Floats, found: Responses, options: Options, threshold: Floats, late: int
+) -> Response:
     """Step one population on the recorded spikes of those before it."""
     wanted = np.maximum(z, 0.0) if node.op.spiking else z
-    threshold = 1.0
-    if node.op.spiking:
-        active = wanted[wanted > 0]
-        threshold = (float(np.percentile(active, options.percentile)) if active.size else 1.0) / options.rate
-    neuron, state = membrane(node.op, graph.dt), MembraneState.zeros(z.shape)
+    neuron = membrane(node.op, graph.dt)
+    state = MembraneState.start(neuron, z.shape)
     count, train, peak_drive, peak_membrane = np.zeros(z.shape), [], 0.0, 0.0
     for drive in drives(graph, node.name, found, options.steps):
+        before = state.v
         out = step(neuron, state, drive / threshold)
-        peak_drive = max(peak_drive, float(np.abs(drive).max()) / threshold)
-        peak_membrane = max(peak_membrane, float(np.abs(state.v).max()))
+        peak_drive = max(peak_drive, float(np.abs(drive / threshold).max()))
+        peak_membrane = max(peak_membrane, float(np.abs(before + drive / threshold).max()))
         if node.op.spiking:
             count += out
             train.append(np.packbits(out > 0))
-    rates = (count if node.op.spiking else state.v) / options.steps
-    unit = _slope(rates, wanted, threshold)
-    return Response(threshold, unit, rates, tuple(train), peak_drive, peak_membrane)
+    rates = (count if node.op.spiking else state.v) / max(options.steps - late, 1)
+    lossless = is_lossless(node.op) or not node.op.spiking
+    gain = 1.0 if lossless else _slope(rates * threshold, wanted, 1.0)
+    return Response(threshold, threshold * gain, rates, late, tuple(train), peak_drive, peak_membrane)
 
 
 def feeding(graph: Graph, name: str) -> tuple[str, ...]:
@@ -245,9 +325,11 @@ def _noted(graph: Graph, node: Node, z: Floats, found: Responses) -> Graph:
     wanted = np.maximum(z, 0.0) if node.op.spiking else z
     size = float(np.sqrt(np.mean(wanted**2)))
     without_time = apply(node.op, z / (1.0 if is_encoder(node) else response.threshold), dt=graph.dt)
+    exact = is_encoder(node) or is_lossless(node.op) or not node.op.spiking
     notes: dict[str, float | str] = {
         **node.notes,
-        "gain": _slope(without_time, rates, 1.0),
+        "gain": 1.0 if exact else _slope(without_time, rates, 1.0),
+        "latency": response.latency,
         "peak_drive": response.peak_drive,
         "peak_membrane": response.peak_membrane,
         "rate_mean": float(rates.mean()),
@@ -256,17 +338,21 @@ def _noted(graph: Graph, node: Node, z: Floats, found: Responses) -> Graph:
     if node.op.spiking:
         steps = len(response.train)
         notes["dead_units"] = int(((rates.max(axis=0) == 0) & (wanted.max(axis=0) > 0)).sum())
-        notes["saturated_units"] = int((rates.max(axis=0) * steps >= steps - 2).sum())
+        notes["saturated_units"] = int((rates.max(axis=0) * (steps - response.latency) >= steps - 2).sum())
     return graph.with_node(node.name, unit=unit, notes=notes)
 
 
 def with_scales(graph: Graph, found: Responses) -> Graph:
-    """Write units and thresholds into the graph, as scales on the edges that leave or enter a population."""
+    """Write units and thresholds into the graph, as scales behind and in front of a population."""
     for src, dst in graph.edges:
-        factor = found[src].unit if src in found and dst != graph.output.name else 1.0
-        factor /= found[dst].threshold if dst in found else 1.0
-        if factor != 1.0:
-            scale = ops.Scale(np.full((1,) * len(graph.shapes[src]), factor))
-            node = Node(surgery.fresh(graph, f"{src}.scale"), scale, graph[dst].origin)
-            graph = surgery.insert_on(graph, (src, dst), node)
+        after = found[src].unit if src in found and dst != graph.output.name else np.ones(())
+        before = 1 / found[dst].threshold if dst in found else np.ones(())
+        edge = (src, dst)
+        for factor in (after, before):
+            if (factor != 1).any():
+                shape = (1,) * len(graph.shapes[src])
+                scale = ops.Scale(np.reshape(factor, factor.shape or shape))
+                node = Node(surgery.fresh(graph, f"{src}.scale"), scale, graph[dst].origin)
+                graph = surgery.insert_on(graph, edge, node)
+                edge = (node.name, dst)
     return graph

@@ -47,8 +47,9 @@ def _leak(tau: Floats, dt: float) -> tuple[Floats, Floats]:
 @membrane.register
 def _if(op: ops.IF, dt: float) -> Membrane:
     return Membrane(
-        ZERO, ONE, ONE, op.r * dt, ZERO, op.v_threshold, op.v_reset, op.reset == "subtract", op.refractory
-    )
+        ZERO, ONE, ONE, op.r * dt, ZERO, op.v_threshold, op.v_reset, op.reset == "subtract", op.refractory,
+        op.v_init,
+    )  # fmt: skip
 
 
 @membrane.register
@@ -56,7 +57,7 @@ def _lif(op: ops.LIF, dt: float) -> Membrane:
     keep, share = _leak(op.tau, dt)
     return Membrane(
         ZERO, ONE, keep, share * op.r, share * op.v_leak, op.v_threshold, op.v_reset,
-        op.reset == "subtract", op.refractory,
+        op.reset == "subtract", op.refractory, op.v_init,
     )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def _cuba(op: ops.CubaLIF, dt: float) -> Membrane:
     mem, mem_share = _leak(op.tau_mem, dt)
     return Membrane(
         syn, syn_share * op.w_in, mem, mem_share * op.r, mem_share * op.v_leak, op.v_threshold, op.v_reset,
-        op.reset == "subtract", op.refractory,
+        op.reset == "subtract", op.refractory, op.v_init,
     )  # fmt: skip
 
 
@@ -79,10 +80,10 @@ def _cuba_leaky(op: ops.CubaLI, dt: float) -> Membrane:
 
 @membrane.register
 def _integrator(op: ops.I, dt: float) -> Membrane:
-    return Membrane(ZERO, ONE, ONE, op.r * dt, ZERO, None, ZERO)
+    return Membrane(ZERO, ONE, ONE, op.r * dt, ZERO, None, ZERO, v_init=op.v_init)
 
 
 @membrane.register
 def _leaky(op: ops.LI, dt: float) -> Membrane:
     keep, share = _leak(op.tau, dt)
-    return Membrane(ZERO, ONE, keep, share * op.r, share * op.v_leak, None, ZERO)
+    return Membrane(ZERO, ONE, keep, share * op.r, share * op.v_leak, None, ZERO, v_init=op.v_init)

@@ -21,6 +21,8 @@ from neurodeploy.errors import DataError, VerifyError
 from neurodeploy.ir import ops
 from neurodeploy.ir.ops import Op, Shape
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True, eq=False)
 class Node:
@@ -35,9 +37,9 @@ class Node:
         The layer's name in the user's model: the source line of every diagnostic.
     layer : str
         The layer's kind there, as ``Conv2D``.
-    unit : float
+    unit : float or ndarray of float64
         What one unit of the output (a rate of one spike per step, or a membrane grown by 1 in one step)
-        stands for in the source model's activation; 1 in rate graphs.
+        stands for in the source model's activation; broadcasts to the output's shape. 1 in rate graphs.
     notes : mapping of str to number or str
         What conversion wants later stages to know, as ``peak_drive``; kept in files.
     """
@@ -46,12 +48,13 @@ class Node:
     op: Op
     origin: str = ""
     layer: str = ""
-    unit: float = 1.0
+    unit: float | Floats = 1.0
     notes: Mapping[str, float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "origin", self.origin or self.name)
-        object.__setattr__(self, "unit", float(self.unit))
+        unit = np.asarray(self.unit, np.float64)
+        object.__setattr__(self, "unit", ops.frozen(unit) if unit.ndim else float(unit))
         object.__setattr__(self, "notes", _plain(self.notes))
 
 

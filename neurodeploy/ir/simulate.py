@@ -126,7 +126,7 @@ def simulate(
         readout = counts[last] if last in counts else outputs[last]
         decisions[:, t] = np.argmax(readout.reshape(len(x), -1), axis=1)
     return Simulation(
-        outputs=readout / steps * graph[last].unit,
+        outputs=readout / max(steps - int(graph[last].notes.get("latency", 0)), 1) * graph[last].unit,
         decisions=decisions,
         spikes={k: c.reshape(len(x), -1).sum(axis=1).astype(np.int64) for k, c in counts.items()},
         rates={k: c / steps for k, c in counts.items()},
@@ -152,7 +152,7 @@ def _run(
 ) -> Iterator[Mapping[str, Floats]]:
     """Yield the output of every neuron population after each step."""
     neurons = {n.name: membrane(n.op, graph.dt) for n in graph.neurons}
-    states = {name: MembraneState.zeros((len(x), *graph.shapes[name])) for name in neurons}
+    states = {k: MembraneState.start(n, (len(x), *graph.shapes[k])) for k, n in neurons.items()}
     arriving: dict[str, Floats] = {name: np.zeros((len(x), *graph.shapes[name])) for name in neurons}
     trains: dict[str, Bools] = {}
     order = (*paths.linear_order(graph), *graph.neurons)

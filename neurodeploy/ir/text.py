@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.ir.graph import Graph
-from neurodeploy.ir.ops import Op
+from neurodeploy.ir.ops import Neuron, Op
 
 
 def _value(value: Any) -> str:
@@ -38,8 +38,10 @@ def array_digest(array: np.ndarray[Any, Any]) -> str:
 
 def op_text(op: Op) -> str:
     """One op as text; large arrays by shape and digest."""
-    fields = ", ".join(f"{f.name}={_value(getattr(op, f.name))}" for f in dataclasses.fields(op))
-    return f"{op.kind}({fields})"
+    values = {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
+    if isinstance(op, Neuron) and not op.v_init.any():
+        del values["v_init"]  # at rest, as in every graph before there was another start
+    return f"{op.kind}({', '.join(f'{name}={_value(value)}' for name, value in values.items())})"
 
 
 def to_text(graph: Graph) -> str:

@@ -6,7 +6,7 @@ whatever backend, takes its arithmetic from here, so simulator, compiler and emu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ class Membrane:
         Which reset.
     refractory : int
         Steps after a spike in which v is held at `v_reset`.
+    v_init : ndarray of float64
+        v before the first step.
     """
 
     keep_u: Floats
@@ -55,6 +57,7 @@ class Membrane:
     v_reset: Floats
     subtract: bool = False
     refractory: int = 0
+    v_init: Floats = field(default_factory=lambda: np.zeros(()))
 
 
 @dataclass
@@ -69,6 +72,13 @@ class MembraneState:
     def zeros(cls, shape: tuple[int, ...]) -> MembraneState:
         """Return the state at rest."""
         return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int32))
+
+    @classmethod
+    def start(cls, neuron: Membrane, shape: tuple[int, ...]) -> MembraneState:
+        """Return the state before the first step; the membrane's `v_init` broadcasts to the shape."""
+        state = cls.zeros(shape)
+        state.v = state.v + neuron.v_init
+        return state
 
 
 def step(neuron: Membrane, state: MembraneState, current: Floats) -> Floats:

@@ -153,8 +153,11 @@ def current_overflow(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     for population, regs in _on_chip(program):
         if not np.any(population.membrane.keep_u > 0):
             continue
-        longest = 1 / float(scales.infactors(population, regs)[0].min())
-        used = (_calibrated(program, population, regs) or worst_input(program, population)) * longest
+        if population.notes.get("accumulates"):
+            used = scales.charge_reach(population, scales.run_length(program)) * population.weight_scale
+        else:
+            longest = 1 / float(scales.infactors(population, regs)[0].min())
+            used = (_calibrated(program, population, regs) or worst_input(program, population)) * longest
         top = 2**regs.current_bits - 1
         if used > top:
             yield rules.CURRENT_OVERFLOW.at(
@@ -165,6 +168,8 @@ def current_overflow(program: Program, usage: Usage) -> Iterator[Diagnostic]:
 
 def _calibrated(program: Program, population: Population, regs: Registers) -> float:
     """Return the largest drive of one step seen on calibration data, in accumulator units; 0 if not known."""
+    if population.name not in program.graph:
+        return 0.0  # a population of the compiler's own, which nothing drives
     op = program.graph[population.name].op
     unit = float(np.max(gain(membrane(op, program.graph.dt))))
     u, v = scales.infactors(population, regs)

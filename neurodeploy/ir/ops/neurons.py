@@ -13,8 +13,12 @@ from neurodeploy.ir.ops.base import Array, Op, Shape
 
 @dataclass(frozen=True, eq=False)
 class Neuron(Op):
-    """Base of neurons: one membrane per value of the input; parameters broadcast to its shape."""
+    """Base of neurons: one membrane per value of the input; parameters broadcast to its shape.
 
+    `v_init` is the membrane before the first step, which NIR leaves open.
+    """
+
+    v_init: Array = field(default_factory=lambda: np.zeros(()), kw_only=True)
     stateful: ClassVar[bool] = True
 
     def out_shape(self, shape: Shape) -> Shape:
