@@ -109,7 +109,8 @@ class Projection:
 
     `weight_exp` and `weight_bits` are set by quantisation: an integer weight is ``mantissa << (6 +
     weight_exp)`` with `weight_bits` bits including the sign. `delay` counts the steps from a spike to its
-    arrival, 1 at least.
+    arrival, 1 at least. With `widest` it keeps all bits the chip has, however few are
+    asked for: it stands for a threshold or a bias.
     """
 
     source: str
@@ -119,6 +120,7 @@ class Projection:
     weight_exp: int = 0
     weight_bits: int = 8
     delay: int = 1
+    widest: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,8 @@ def branches(climb: Climb, rates: Mapping[str, Floats]) -> list[Branches]:
     found = []
     for name in sums:
         pairs = list(zip(graph.sources(name), folded.sources(name), strict=True))
-        slopes = [_slope(theirs[b], ours[a]) for a, b in pairs]
+        unit = graph[name].unit  # channels are scaled one by one, all branches of a channel alike
+        slopes = [_slope(theirs[b], ours[a] * unit) for a, b in pairs]
         if all(slope > 0 for slope in slopes):
             origins = tuple(folded[b].origin for _, b in pairs)
             found.append(Branches(name, graph.sources(name), tuple(slopes), origins))

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from neurodeploy.backends.base import outputs_of
 from neurodeploy.backends.feed import encoder_rates, host_train
 from neurodeploy.compiler import rounding
+from neurodeploy.compiler.lower import lower
 from neurodeploy.compiler.maps import as_matrix
 from neurodeploy.compiler.pipeline import PASSES
 from neurodeploy.compiler.quantize import quantize
@@ -81,7 +82,9 @@ def simulate_rounded(
     Simulation
         Its rates have shape (B, N).
     """
-    exact = unrounded(program)
+    if not rounded:  # then nothing needs the chip's ways of keeping charge
+        program = lower(dataclasses.replace(program, populations=(), projections=(), blocks=(), cores=()))
+    exact = unrounded(program) if rounded else program
     trains = _entering(program, x, steps=steps, seed=seed, first=first, hard=hard_encoder)
     inner = [p for p in program.populations if p.name not in trains]
     neurons = {p.name: _neurons(program, exact, p, len(x), rounded) for p in inner}
@@ -154,7 +157,7 @@ def _neurons(
         for a, b in zip(program.projections, exact.projections, strict=True)
         if a.target == population.name
     ]
-    return _Neurons(membrane, MembraneState.zeros((samples, population.size)), tuple(into))
+    return _Neurons(membrane, MembraneState.start(membrane, (samples, population.size)), tuple(into))
 
 
 def _infactors(program: Program, population: Population) -> tuple[Floats, Floats]:
@@ -194,6 +197,7 @@ def _exact(population: Population, u: Floats, v: Floats) -> Membrane:
         drift=population.bias * scale * flat(free.gain_v),
         threshold=None if free.threshold is None else flat(free.threshold) * scale,
         v_reset=flat(free.v_reset) * scale,
+        v_init=flat(free.v_init) * scale,
         subtract=free.subtract,
         refractory=free.refractory,
     )

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from neurodeploy.compiler import maps
 from neurodeploy.compiler.registers import registers
+from neurodeploy.compiler.scales import run_length
 from neurodeploy.numerics.neurons import Membrane
 from neurodeploy.program import DenseMap, Population, Program, Projection, SparseMap
 
@@ -38,6 +39,9 @@ def accumulate(program: Program) -> Program:
     regs = registers(program.target)
     if regs is None or "subtract" in program.target.words("neuron.reset"):
         return program
+    program = dataclasses.replace(
+        program, populations=tuple(_spread(p, run_length(program)) for p in program.populations)
+    )
     chosen = {p.name: p for p in program.populations if accumulates(p)}
     if not chosen:
         return program
@@ -60,6 +64,15 @@ def accumulates(population: Population) -> bool:
     started = neuron.threshold is None and bool(np.any(neuron.v_init))
     encoder = population.notes.get("role") == "encoder"
     return population.on_chip and perfect and (subtracts or started) and not encoder
+
+
+def _spread(p: Population, steps: int) -> Population:
+    """Spread the start of a membrane that begins at rest on the chip over the steps of a run, as a bias."""
+    if not p.on_chip or accumulates(p) or not np.any(p.membrane.v_init):
+        return p
+    start = np.broadcast_to(p.membrane.v_init, p.shape).reshape(-1)
+    at_rest = dataclasses.replace(p.membrane, v_init=np.zeros(()))
+    return dataclasses.replace(p, membrane=at_rest, bias=p.bias + start / steps)
 
 
 def _clock(program: Program, keep: float) -> Population:
@@ -92,12 +105,13 @@ def _loops(p: Population, clock: str, factor: float) -> list[Projection]:
     found = []
     if p.membrane.threshold is not None:
         size = p.size
-        weight = -np.broadcast_to(p.membrane.threshold, p.shape).reshape(-1) * factor
+        weight = np.broadcast_to(p.membrane.v_reset - p.membrane.threshold, p.shape).reshape(-1) * factor
         itself = SparseMap(
             maps.locked(np.arange(size + 1)), maps.locked(np.arange(size, dtype=np.int32)),
             maps.locked(weight), (size, size),
         )  # fmt: skip
-        found.append(Projection(p.name, p.name, p.origin, itself))
+        found.append(Projection(p.name, p.name, p.origin, itself, widest=True))
     if p.bias.any():
-        found.append(Projection(clock, p.name, p.origin, DenseMap(maps.locked(p.bias[:, None] * factor))))
+        ticks = DenseMap(maps.locked(p.bias[:, None] * factor))
+        found.append(Projection(clock, p.name, p.origin, ticks, widest=True))
     return found

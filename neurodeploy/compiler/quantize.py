@@ -106,7 +106,7 @@ class WeightForm:
 def _form(
     program: Program, into: list[Projection], projection: Projection, regs: Registers, lossy: bool
 ) -> WeightForm:
-    bits = layer_bits(program, projection.origin, regs)
+    bits = max(regs.weight_bits) if projection.widest else layer_bits(program, projection.origin, regs)
     return WeightForm(bits, int(_is_signed(into, bits, regs)), lossy)
 
 

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from neurodeploy.compiler import maps, rounding
+from neurodeploy.compiler.accumulate import accumulate
 from neurodeploy.compiler.lower import lower
 from neurodeploy.compiler.quantize import layer_bits
 from neurodeploy.compiler.registers import registers
@@ -101,7 +102,8 @@ def _note(before: Program, after: Program, layer: str) -> Diagnostic:
 
 def _error(program: Program, into: list[Projection]) -> float:
     """Return the worst RMS error of rounding, relative to the weights' typical size."""
-    floats = lower(dataclasses.replace(program, populations=(), projections=(), blocks=(), cores=()))
+    bare = dataclasses.replace(program, populations=(), projections=(), blocks=(), cores=())
+    floats = accumulate(lower(bare))
     worst = 0.0
     for p in into:
         key = (p.source, p.target, p.origin, p.delay)

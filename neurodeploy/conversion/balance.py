@@ -12,8 +12,10 @@ those before it really emit:
 What a start makes up for is a charge that is missing once: biases act before the first spikes arrive, rates
 need steps to settle, a membrane at rest is half a spike late. It is kept apart from the biases, which stay
 the source's, so a network is as good in any number of steps as the steps allow, and its rates are the
-source's activations. Only what a membrane loses in every step, when it is reset to zero with some charge above its
-threshold, is a rate, and goes to the bias in front.
+source's activations. Only what a membrane loses in every step, when it is reset to zero with some charge
+above its threshold, is a rate, and goes to the bias in front. Membranes that leak forget a start; there the
+charge is spread over the steps of the conversion, as part of that bias, and more or fewer steps cost
+accuracy.
 
 References
 ----------
@@ -182,19 +184,31 @@ def _settle(
     threshold = thresholds(node, z, options)
     late = latency(graph, node.name, found)
     lossy = node.op.spiking and not is_lossless(node.op)
+    charge, per_step = missing(graph, node.name, z, found, options.steps, late)
+    if lossy and forgets(node.op, graph.dt):  # a start leaks away; the charge comes with the bias
+        per_step, charge = per_step + charge / options.steps, np.zeros(())
     if lossy:
-        _, lacks = missing(graph, node.name, z, found, options.steps, late)
-        graph = add_bias(graph, node, lacks)
-    charge, _ = missing(graph, node.name, z, found, options.steps, late)
+        graph = add_bias(graph, node, per_step)
     half = 0.5 if node.op.spiking and not lossy else 0.0
     start = np.asarray(half + charge / threshold)
-    graph = surgery.replace_op(graph, node, dataclasses.replace(node.op, v_init=start))
+    graph = surgery.replace_op(graph, node, _with_start(node.op, start))
     return graph, _respond(graph, graph[node.name], z, found, options, threshold, late)
+
+
+def _with_start(op: ops.Op, start: Floats) -> ops.Neuron:
+    assert isinstance(op, ops.Neuron)
+    return dataclasses.replace(op, v_init=start)
 
 
 def is_lossless(op: ops.Op) -> bool:
     """Whether a reset keeps all charge, so that rates follow a constant drive exactly."""
     return isinstance(op, ops.IF) and op.reset == "subtract" and not op.refractory
+
+
+def forgets(op: ops.Op, dt: float) -> bool:
+    """Whether charge leaks out of the membrane, or lies in a current first."""
+    neuron = membrane(op, dt)
+    return bool(np.any(neuron.keep_v < 1) or np.any(neuron.keep_u > 0))
 
 
 def thresholds(node: Node, z: Floats, options: Options) -> Floats:
@@ -215,8 +229,10 @@ def _percentile(active: Floats, percentile: float, default: float) -> float:
 
 
 def latency(graph: Graph, name: str, found: Responses) -> int:
-    """Return the steps before a sample's first spikes can reach a population on its longest way."""
-    return max((found[k].latency + 1 for k in feeding(graph, name)), default=0)
+    """Return the steps until spikes reach a membrane on its longest way; a slow current adds its own."""
+    neuron = membrane(graph[name].op, graph.dt)
+    slow = round(float(np.max(neuron.keep_u / (1 - np.minimum(neuron.keep_u, 0.999)))))
+    return max((found[k].latency + 1 for k in feeding(graph, name)), default=0) + slow
 
 
 def missing(

@@ -20,6 +20,10 @@ SAMPLES = 256
 """Calibration samples used at most."""
 STEPS = 64
 """Steps that the conversion is balanced for unless told otherwise."""
+RATES = {"if-soft": 1.0}
+"""Spikes per step aimed at, by kind of neuron, where all charge is kept;"""
+LOSSY_RATE = 0.5
+"""and where a reset loses what lies above the threshold, the more the faster a neuron spikes."""
 OUTPUTS = ("membrane", "spikes")
 
 REASONS: dict[str, str] = {
@@ -40,7 +44,7 @@ def convert(
     *,
     neuron: str = "if-soft",
     percentile: float = 99.9,
-    rate: float = 1.0,
+    rate: float | None = None,
     steps: int | None = None,
     output: str = "membrane",
     seed: int = 0,
@@ -57,7 +61,7 @@ def convert(
         One of `kinds.KINDS`.
     percentile : float
         Of the activations over the calibration samples; what it finds is mapped to `rate`.
-    rate : float
+    rate : float, optional
         Spikes per step, in (0, 1].
     steps : int, optional
         Steps that runs are meant to take; the balance is exact for these.
@@ -77,6 +81,8 @@ def convert(
         If a layer has no spiking form; it names the layer.
     OptionError, DataError
     """
+    if rate is None:
+        rate = RATES.get(neuron, LOSSY_RATE)
     _check_options(neuron, percentile, rate, steps, output)
     refuse(graph)
     folded = fold(graph)

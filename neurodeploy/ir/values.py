@@ -27,7 +27,7 @@ LEAST = {
 }  # fmt: skip
 """Smallest value of the whole numbers in ops' fields."""
 TIMES = ("tau", "tau_syn", "tau_mem")
-WHOLE = ("steps", "nef", "dead_units", "saturated_units")
+WHOLE = ("steps", "nef", "latency", "dead_units", "saturated_units")
 NUMBERS = ("divide_by", "rate", "gain", "peak_drive", "peak_membrane", "rate_mean")
 ABOVE_ZERO = ("steps", "nef", "divide_by", "rate")
 """Entries of `Graph.meta` and `Node.notes` that stages compute with."""
@@ -43,9 +43,23 @@ def check_values(graph: Graph) -> None:
         where = f"node '{node.name}'"
         _text(f"{where}: origin", node.origin)
         _text(f"{where}: layer", node.layer)
-        _number(f"{where}: unit", node.unit)
+        for unit in np.ravel(node.unit).tolist():
+            _number(f"{where}: unit", unit)
+        if np.ndim(node.unit):
+            _fits(graph, f"{where}: unit", node)
         _entries(f"{where}: notes", node.notes)
         _fields(where, node)
+
+
+def _fits(graph: Graph, what: str, node: Node) -> None:
+    """See that units, one per channel, fit the node's shape."""
+    shape, unit = graph.shapes[node.name], np.shape(node.unit)
+    try:
+        fits = np.broadcast_shapes(shape, unit) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise VerifyError(f"{what} of shape {unit} does not fit shape {shape}")
 
 
 def check_sizes(graph: Graph) -> None:

@@ -24,8 +24,8 @@ UNSUPPORTED_RESET = Rule(
     "reset by '{reset}' is not what {target} does after a spike; it knows {resets}",
     why="What is left of the membrane after a spike decides the next one: another reset is another network.",
     remedy="Convert with a reset that the part knows (as --neuron {neuron}), and balance again.",
-    example="a population of IF with reset by subtraction on Loihi 1, where it takes {cost} compartments a "
-    "neuron",
+    example="leaky neurons with reset by subtraction on Loihi 1, where they take {cost} compartments each; "
+    "without a leak the current does it",
 )  # fmt: skip
 RESET_OFF_ZERO = Rule(
     "ND222", "reset-off-zero", ERROR, WALL,

@@ -70,7 +70,7 @@ def test_saturation_is_named(rng):
 
 
 def test_dead_units_are_named(mlp, data):
-    slow = nd.convert(mlp.source, calibration=data.x_train, rate=0.004)
+    slow = nd.convert(mlp.source, calibration=data.x_train, neuron="if", rate=0.004)
     found = cause(ladder(slow, data.x_test[:100], data.y_test[:100]), "ND262")
     assert found["facts"]["count"] > 50
     assert "--rate 0.5" in found["remedy"]
@@ -91,7 +91,8 @@ def test_weight_rounding_is_named(mlp, data):
 
 
 def test_thresholds_that_moved_are_named(mlp, data, rng):
-    program = plants.with_thresholds(nd.compile(mlp), "fc2.relu", rng)
+    hard = nd.convert(mlp.source, calibration=data.x_train, neuron="if")
+    program = plants.with_thresholds(nd.compile(hard), "fc2.relu", rng)
     found = cause(ladder(program, data.x_test[:200], data.y_test[:200]), "ND265")
     assert found["place"]["layer"] == "fc2"
     assert found["facts"]["share"] > 0.5
@@ -113,7 +114,7 @@ def test_pooling_is_named(rng):
 def test_residual_imbalance_is_named():
     rng = np.random.default_rng(0)
     x = rng.random((200, 12))
-    spiking = nd.convert(residual(rng, size=12), calibration=x)
+    spiking = nd.convert(residual(rng, size=12), calibration=x, neuron="if")
     found = cause(ladder(plants.with_branch(spiking, 3.0), x), "ND268")
     assert found["facts"]["share"] == pytest.approx(3, rel=0.2)
 

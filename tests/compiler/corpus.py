@@ -212,7 +212,7 @@ def a_neuron_the_part_lacks(rng):
 
 @broken("ND204")
 def soft_reset_on_loihi(rng):
-    return net(rng, 20, 5, neuron=spiking(reset="subtract")), "loihi1", {}
+    return net(rng, 20, 5, neuron=lif(0.02, reset="subtract")), "loihi1", {}
 
 
 @broken("ND222")

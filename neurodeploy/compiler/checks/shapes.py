@@ -76,9 +76,10 @@ def written_out(program: Program, usage: Usage) -> Iterator[Diagnostic]:
         if source in neurons
         for chain in chains
     ]
-    if len(ways) != len(program.projections):  # sources of unlike delays, each a projection of its own
+    asked = [p for p in program.projections if not p.widest]  # the others are the compiler's own
+    if len(ways) != len(asked):  # sources of unlike delays, each a projection of its own
         return
-    for (chain, target), projection in zip(ways, program.projections, strict=True):
+    for (chain, target), projection in zip(ways, asked, strict=True):
         convs = [graph[name] for name in chain if isinstance(graph[name].op, ops.Conv1d | ops.Conv2d)]
         pixels = math.prod(program.population(target).shape[1:])
         if len(convs) != 1 or isinstance(projection.map, ConvMap) or pixels == 1:

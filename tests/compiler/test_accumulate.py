@@ -1,0 +1,90 @@
+"""Reset by subtraction out of compartments that reset to zero."""
+
+import numpy as np
+import pytest
+
+import neurodeploy as nd
+from neurodeploy.backends.emulator import trains
+from neurodeploy.ir import ops
+from neurodeploy.ir.graph import Node
+from neurodeploy.ir.simulate import simulate
+from tests.compiler.graphs import DT, chain
+
+
+def soft(rng, bias, v_init=0.0):
+    """An identity in front of neurons that subtract, with a bias and a start."""
+    neuron = ops.IF(np.array(1 / DT), np.ones(()), reset="subtract", v_init=np.asarray(v_init))
+    last = ops.I(np.array(1 / DT))
+    nodes = [
+        ("fc", ops.Affine(np.diag([1.0, 0.625, -1.0]), np.asarray(bias))), ("n", neuron),
+        ("last", ops.Affine(np.eye(3), np.zeros(3))),
+        Node("read", last, notes={"role": "output", "peak_drive": 2.0, "peak_membrane": 60.0}),
+    ]  # fmt: skip
+    return chain((3,), nodes)
+
+
+def counts(graph, x, steps):
+    program = nd.compile(graph, "loihi1", steps=steps).raise_for_errors()
+    spikes = trains(program, x, steps=steps, input_coding="rate", seed=0)["n"]
+    seen = np.zeros((len(x), steps, 3))
+
+    def watch(t, name, drive, out):
+        if name == "n":
+            seen[:, t] = out
+
+    simulate(graph, x, steps=steps, watch=watch)
+    return spikes, seen
+
+
+@pytest.mark.parametrize("steps", [20, 200])
+@pytest.mark.parametrize("bias", [[0.0, 0.0, 0.0], [0.25, -0.125, 0.75]])
+def test_the_chip_counts_what_floats_count(rng, bias, steps):
+    x = rng.random((40, 3))
+    spikes, seen = counts(soft(rng, bias, v_init=0.5), x, steps)
+    got, want = spikes.sum(axis=1), seen.sum(axis=1)
+    assert np.abs(got - want).max() <= 1 + steps // 64  # 1/4096 of a charge goes in a step
+    assert np.abs(got - want).mean() < 0.3 + steps / 400  # biases are rounded to weights
+
+
+def test_nothing_above_the_threshold_is_lost():
+    graph = soft(None, np.zeros(3))
+    spikes, _ = counts(graph, np.full((1, 3), 0.8), 100)
+    first, second, third = spikes.sum(axis=1)[0]
+    assert abs(first - 79) <= 1  # a reset to zero would keep 50 of them
+    assert abs(second - 49) <= 1  # and 40 here, where every second input is too little
+    assert third == 0
+
+
+def test_a_clock_stands_for_biases_and_a_synapse_to_itself_for_the_threshold():
+    program = nd.compile(soft(None, [0.25, 0.0, 0.5]), "loihi1")
+    names = [p.name for p in program.populations]
+    assert names == ["encoder", "clock", "n", "read"]
+    assert {(p.source, p.target) for p in program.projections} == {
+        ("encoder", "n"), ("n", "n"), ("clock", "n"), ("n", "read"),
+    }  # fmt: skip
+    plain = nd.compile(soft(None, np.zeros(3)), "loihi1")
+    assert [p.name for p in plain.populations] == ["encoder", "n", "read"]
+
+
+def test_a_part_that_subtracts_is_left_alone():
+    program = nd.compile(soft(None, [0.25, 0.0, 0.5]), "loihi2")
+    assert all(p.membrane.subtract for p in program.populations if p.name == "n")
+
+
+@pytest.mark.parametrize("bits", [3, 8])
+def test_narrow_weights_leave_thresholds_and_biases_wide(bits):
+    program = nd.compile(soft(None, [0.25, 0.0, 0.5]), "loihi1", weight_bits=bits)
+    widths = {(p.source, p.target): p.weight_bits for p in program.projections}
+    assert widths["n", "n"] == widths["clock", "n"] == 8
+    assert widths["encoder", "n"] <= max(bits, 3) or bits == 8
+
+
+def test_nengo_loihi_counts_the_same_spikes(rng):
+    pytest.importorskip("nengo_loihi")
+    program = nd.compile(soft(rng, [0.25, -0.125, 0.75], v_init=0.5), "loihi1", steps=30)
+    x = rng.random((3, 3))
+    ours, theirs = (nd.run(program, x, backend=b, steps=30) for b in ("loihi-emulator", "nengo-loihi"))
+    np.testing.assert_array_equal(ours.outputs, theirs.outputs)
+    np.testing.assert_array_equal(ours.spikes["n"], theirs.spikes["n"])
+    for name in ours.synops:
+        np.testing.assert_array_equal(ours.synops[name], theirs.synops[name])
