@@ -62,9 +62,9 @@ def convert(
     percentile : float
         Of the activations over the calibration samples; what it finds is mapped to `rate`.
     rate : float, optional
-        Spikes per step, in (0, 1].
+        Spikes per step, in (0, 1]; 1 where a reset keeps all charge, else 0.5.
     steps : int, optional
-        Steps that runs are meant to take; the balance is exact for these.
+        Steps that runs are meant to take. With reset by subtraction others are as good as their number allows.
     output : {"membrane", "spikes"}
         What the decision is read from.
     seed : int
