@@ -157,7 +157,7 @@ def test_check_finds_what_does_not_fit_and_exits_with_1(folder, tmp_path, capsys
     call("check", folder / "mlp.nd", "--target", tmp_path / "small.toml", code=1)
     out = capsys.readouterr().out
     assert "error[ND302]" in out
-    assert "64 input axons on one core; small has 8" in out
+    assert "97 input axons on one core; small has 8" in out  # 64 inputs, 32 of its own, a clock
 
 
 def test_check_shows_the_program_after_a_pass(folder, capsys):

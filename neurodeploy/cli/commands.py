@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
-    _say_if_short(args, graph)
+    _say_if_unlike(args, graph)
     model: Graph | Program = graph
     if backend_named(args.backend).takes == "program":
         program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
@@ -128,10 +128,11 @@ def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
     return DONE
 
 
-def _say_if_short(args: argparse.Namespace, graph: Graph) -> None:
-    """Say that a run is shorter than the conversion was balanced for, which costs accuracy."""
+def _say_if_unlike(args: argparse.Namespace, graph: Graph) -> None:
+    """Say that a run is of another length than a conversion whose neurons lose charge was balanced for."""
     meant = int(graph.meta.get("steps", 0))
-    if args.steps is not None and args.steps < meant:
+    keeps = graph.meta.get("neuron") == "if-soft"  # then any length will do
+    if args.steps is not None and meant and args.steps != meant and not keeps:
         note(
             f"'{graph.name}' was converted for {meant} steps and its biases are balanced for these; "
             f"{args.steps} steps can lose much accuracy. Next: neurodeploy convert ... --steps {args.steps}"

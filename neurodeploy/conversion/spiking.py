@@ -64,7 +64,7 @@ def convert(
     rate : float, optional
         Spikes per step, in (0, 1]; 1 where a reset keeps all charge, else 0.5.
     steps : int, optional
-        Steps that runs are meant to take. With reset by subtraction others are as good as their number allows.
+        Steps that runs are meant to take; with reset by subtraction, others do as well.
     output : {"membrane", "spikes"}
         What the decision is read from.
     seed : int
