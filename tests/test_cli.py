@@ -128,9 +128,13 @@ def test_the_run_card_says_what_no_emulator_shows(folder, capsys):
     assert "not verified on silicon" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("steps", "told"), [(15, True), (16, False)])
-def test_a_run_shorter_than_the_conversion_says_so(folder, capsys, steps, told):
-    call("convert", MLP, "-o", folder / "short.nd", "--calibration", folder / "train.npz", "--steps", 16)
+@pytest.mark.parametrize(
+    ("neuron", "steps", "told"),
+    [("if", 15, True), ("if", 16, False), ("if", 17, True), ("if-soft", 15, False)]
+)
+def test_a_run_of_another_length_says_so_where_neurons_lose_charge(folder, capsys, neuron, steps, told):
+    call("convert", MLP, "-o", folder / "short.nd", "--calibration", folder / "train.npz", "--steps", 16,
+         "--neuron", neuron)  # fmt: skip
     call("run", folder / "short.nd", "--data", folder / "test.npz", "--limit", 2, "--steps", steps)
     assert ("was converted for 16 steps" in capsys.readouterr().err) is told
 

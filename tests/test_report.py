@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -270,3 +271,11 @@ def test_two_hundred_cores_are_drawn(figures, tmp_path):
 def test_several_runs_share_the_first_panel(figures, tmp_path):
     level = figures | {"backend": "rate", "accuracy_over_steps": None, "steps": 1}
     size_of(draw([level, figures], tmp_path / "a.png"))
+
+
+def test_a_conversion_without_calibration_is_named_in_the_card():
+    graph = nd.load(Path(__file__).parents[1] / "models" / "digits_mlp.keras")
+    card = nd.report(nd.convert(graph)).figures["card"]
+    assert card["calibration"].startswith("none: random samples")
+    sound = nd.convert(graph, calibration=np.random.default_rng(0).random((20, 64)))
+    assert "calibration" not in nd.report(sound).figures["card"]

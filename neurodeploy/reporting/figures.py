@@ -129,6 +129,8 @@ def model_card(model: Graph | Program) -> dict[str, Any]:
         "model": graph.name, "model_digest": graph.digest(), "source": graph.meta.get("source"),
         "neurodeploy": __version__,
     }  # fmt: skip
+    if str(graph.meta.get("calibration", "")).startswith("random"):
+        card["calibration"] = f"none: {graph.meta['calibration']}; no accuracy is to be trusted"
     if isinstance(model, Program):
         card |= {
             "target": model.target.id,

@@ -1,5 +1,6 @@
 """A conversion is as good in any number of steps as the steps allow, in floats and on the chip."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,16 @@ def test_a_start_and_units_survive_a_file_and_nir_ignores_them(spiking, tmp_path
     assert all(s.any() for s in starts)
     assert np.ndim(again.neurons[1].unit) == 3
     assert "v_init" not in vars(nir.read(path).nodes[again.neurons[1].name])
+
+
+def test_mnist_keeps_its_accuracy_on_the_chip_in_32_steps():
+    root = Path(__file__).parents[2]
+    places = [Path(p) for p in (os.environ.get("NEURODEPLOY_DATA"), root.parent / "shared" / "data") if p]
+    path = next((p / "mnist.npz" for p in places if (p / "mnist.npz").is_file()), None)
+    if path is None:
+        pytest.skip("mnist.npz is neither in NEURODEPLOY_DATA nor in ../shared/data")
+    graph = nd.load(root / "models" / "mnist_cnn.keras")
+    with np.load(path) as data:
+        spiking = nd.convert(graph, calibration=data["x_train"], divide_by=255, samples=64)
+        x, y = data["x_test"][:500], data["y_test"][:500]
+    assert nd.run(spiking, x, steps=32).accuracy(y) >= 0.983
