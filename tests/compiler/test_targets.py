@@ -1,5 +1,6 @@
 """A chip is a file: the demo network is compiled for every file there is, and never ends in an exception."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,11 @@ def test_a_part_of_ones_own_is_a_file(demo, tmp_path):
     (tmp_path / "mine.toml").write_text(text.replace(unknown, known), encoding="utf-8")
     program = compile(demo, str(tmp_path / "mine.toml"))
     assert {d.facts["limit"] for d in program.errors if d.code == "ND501"} == {100}
+
+
+def test_a_limit_that_a_file_leaves_out_is_reported_as_not_checked(demo):
+    known = target("spinnaker1")
+    short = {path: fact for path, fact in known.facts.items() if path != "delay.max_steps"}
+    found = {d.facts.get("what") for d in compile(demo, dataclasses.replace(known, facts=short)).diagnostics}
+    assert "delay.max_steps" in found
+    assert "delay.max_steps" not in {d.facts.get("what") for d in compile(demo, known).diagnostics}

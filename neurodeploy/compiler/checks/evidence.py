@@ -9,6 +9,7 @@ from neurodeploy.compiler.counts.uses import CoreUse, Usage
 from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.program import Program
 from neurodeploy.rules import hardware as rules
+from neurodeploy.targets.schema import SAID
 
 INFORMATIVE = (
     "energy.",
@@ -22,9 +23,10 @@ INFORMATIVE = (
 
 
 def unknown_limits(program: Program, usage: Usage) -> Iterator[Diagnostic]:
-    """Check that every limit that is needed is published; what is not, is said."""
+    """Check that every limit that is needed is published; what is not, or is left out of a file, is said."""
     counted = [use.limit for row in usage.cores for use in row.uses] + [use.limit for use in usage.whole]
-    stated = list(program.target.facts.values())
+    target = program.target
+    stated = [*target.facts.values(), *(target.limit(path) for path in SAID[target.mapping])]
     found = {limit.path: limit for limit in (*counted, *stated) if limit.unknown}
     for path, limit in sorted(found.items()):
         if not path.startswith(INFORMATIVE):
