@@ -104,3 +104,20 @@ def test_headers_and_arrays_have_types_too(text, fault, tmp_path):
     whole = (targets.folder() / "loihi1.toml").read_text(encoding="utf-8")
     assert text in whole
     assert "loihi1.toml:" in refusal(tmp_path, "loihi1", whole.replace(text, fault, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "wrong"),
+    [
+        ("loihi1", "cores = { value = 128", "cores = { value = 0"),
+        ("loihi1", "compartments = { value = 1024", "compartments = { value = 0"),
+        ("kapoho-bay", "chips = { value = 2", "chips = { value = 0"),
+        ("odin", "bits = { value = [3]", "bits = { value = []"),
+        ("odin", 'sign_modes = { value = ["per-source"]', "sign_modes = { value = []"),
+    ],
+)
+def test_a_part_without_cores_neurons_or_values_is_refused(name, line, wrong, tmp_path):
+    text = (targets.folder() / f"{name}.toml").read_text(encoding="utf-8")
+    assert line in text
+    number = text[: text.index(line)].count("\n") + 1
+    assert f"{name}.toml:{number}: error[ND801]" in refusal(tmp_path, name, text.replace(line, wrong, 1))

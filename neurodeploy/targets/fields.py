@@ -22,8 +22,11 @@ class Field:
         """Say what is wrong with a value; nothing is an empty string."""
         if isinstance(value, str) and value in ABSENT:
             return ""
+        if value == []:
+            return 'an empty list says nothing; write "unknown", "none" or "n/a"'
         return {
             "count": _count,
+            "some": _some,
             "integer": _integer,
             "number": _number,
             "flag": _flag,
@@ -48,6 +51,11 @@ class Field:
 def _count(value: Any) -> str:
     good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return "" if good else f"{value!r} is not a whole number of at least 0"
+
+
+def _some(value: Any) -> str:
+    good = _count(value) == "" and value > 0
+    return "" if good else f"{value!r} is not a whole number of at least 1"
 
 
 def _integer(value: Any) -> str:

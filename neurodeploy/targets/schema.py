@@ -21,9 +21,14 @@ KINDS = ("chip", "board", "template")
 HEADER = ("schema", "id", "name", "vendor", "kind", "status", "mapping", "year", "process", "like")
 
 
-def _counted(*names: str, unit: str = "") -> dict[str, Field]:
+def _counted(*names: str) -> dict[str, Field]:
     """Keys that count what they are named after."""
-    return {name: Field("count", unit or name.replace("_", " ")) for name in names}
+    return {name: Field("count", name.replace("_", " ")) for name in names}
+
+
+def _some(*names: str) -> dict[str, Field]:
+    """Keys of what every part has at least one of."""
+    return {name: Field("some", name.replace("_", " ")) for name in names}
 
 
 COST_MODELS = ("loihi1-nengo", "loihi1-nxtf", "sinabs")
@@ -42,8 +47,9 @@ GLOBAL_PARAMS = (
 FACTORS = ("x0", "x1", "x2", "y0", "y1", "y2", "y3", "w", "d", "t", "r0", "r1")
 
 _CORE: dict[str, Field] = {
-    **_counted("compartments", "neurons", "in_axons", "out_axon_entries"),
-    "count": Field("count", "cores"),
+    **_some("compartments", "neurons"),
+    **_counted("in_axons", "out_axon_entries"),
+    "count": Field("some", "cores"),
     "out_axon_entries_offchip": Field("count", "out axon entries"),
     "synapse_memory_words": Field("count", "words"),
     "word_bits": Field("count", "bits"),
@@ -67,7 +73,8 @@ _CORE: dict[str, Field] = {
 }
 
 _CHIP: dict[str, Field] = {
-    **_counted("cores", "tiles", "embedded_cpus", "neurons", "synapses", "router_entries", "chips_in_mesh"),
+    **_some("cores", "tiles", "neurons"),
+    **_counted("embedded_cpus", "synapses", "router_entries", "chips_in_mesh"),
     "sram_bytes": Field("count", "bytes"),
     "sdram_bytes": Field("count", "bytes"),
     "mesh": Field("counts", "tiles"),
@@ -277,7 +284,8 @@ _REST: dict[str, dict[str, Field]] = {
         "terms.static_per_core_mw": Field("number", "mW"),
     },
     "board": {
-        **_counted("chips", "cores", "neurons", "synapses"),
+        **_some("chips", "cores", "neurons"),
+        **_counted("synapses"),
         "mesh": Field("counts", "chips"),
         "host": Field("word", "", ("usb", "ethernet", "fpga-ethernet", "arria10", "spi", "udp")),
         "power_idle_mw": Field("number", "mW"),
