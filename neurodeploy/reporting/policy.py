@@ -118,7 +118,8 @@ def with_policy(
     ----------
     program : Program
     error, allow : iterable of str
-        Codes that become errors, and codes that become notes.
+        Codes that become errors, and codes that become notes. An error that becomes a note keeps the fact
+        ``allowed``, so that no verdict calls its network one that fits.
     waivers : sequence of Waiver
         What they cover becomes a note with the reason, unless it is an error no agreement lifts. Expired and
         unused waivers become findings themselves.
@@ -152,11 +153,14 @@ def _weighed(d: Diagnostic, waiver: Waiver | None, errors: set[str], allowed: se
         refusal = rules.NOT_WAIVABLE.at(d.place, waived=d.code, layer=d.place.layer, kind=d.kind.value)
         return [d, refusal]
     if waiver is not None:
-        facts = {**d.facts, "waived": waiver.reason}
+        lifted = {"allowed": True} if d.severity is Severity.ERROR else {}
+        facts = {**d.facts, **lifted, "waived": waiver.reason}
         message = f"{d.message} - waived until {waiver.expires}: {waiver.reason}"
         return [dataclasses.replace(d, severity=Severity.NOTE, facts=facts, message=message)]
     if d.code in errors:
         return [dataclasses.replace(d, severity=Severity.ERROR)]
+    if d.code in allowed and d.severity is Severity.ERROR:
+        return [dataclasses.replace(d, severity=Severity.NOTE, facts={**d.facts, "allowed": True})]
     if d.code in allowed:
         return [dataclasses.replace(d, severity=Severity.NOTE)]
     return [d]

@@ -7,6 +7,7 @@ import pytest
 from neurodeploy.compiler import compile
 from neurodeploy.diagnostics import Severity
 from neurodeploy.errors import OptionError
+from neurodeploy.reporting.fits import verdict_line
 from neurodeploy.reporting.policy import read_waivers, with_policy
 from tests.compiler.corpus import SINGLE
 from tests.compiler.graphs import chain, dense, readout, small, spiking
@@ -108,3 +109,9 @@ def test_a_finding_is_waived_once(tmp_path):
 def test_a_missing_waiver_file_is_one_clear_message(tmp_path):
     with pytest.raises(OptionError, match="cannot read waivers"):
         read_waivers(tmp_path / "none.toml")
+
+
+def test_a_network_whose_error_is_allowed_is_not_said_to_fit(program):
+    line = verdict_line(with_policy(program, allow=["ND302"]), 2)
+    assert "no error but 1 that is allowed" in line
+    assert "fits" not in line
