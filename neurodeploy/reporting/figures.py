@@ -18,6 +18,7 @@ from neurodeploy.ir.graph import Graph
 from neurodeploy.program import ConvMap, Map, Program, SparseMap
 from neurodeploy.recording import Recording
 from neurodeploy.reporting.changes import change_rows
+from neurodeploy.reporting.fits import core_count
 
 FORMAT = "neurodeploy run 1"
 """First entry of every file of figures."""
@@ -135,7 +136,7 @@ def model_card(model: Graph | Program) -> dict[str, Any]:
         card |= {
             "target": model.target.id,
             "program_digest": model.digest(),
-            "cores": len(set(model.cores)),
+            "cores": core_count(model),
             "input_coding": model.options.get("input_coding"),
         }
     return card
@@ -173,8 +174,9 @@ def _layer(model: Graph | Program, graph: Graph, name: str, recording: Recording
     if isinstance(model, Program) and any(p.name == name and p.on_chip for p in model.populations):
         blocks = model.blocks_of(name)
         row["synapses"] = sum(synapses(p.map) for p in model.projections if p.target == name)
-        row["blocks"] = len(blocks)
-        row["cores"] = len({model.cores[i] for i in blocks}) if model.cores else 0
+        if blocks:
+            row["blocks"] = len(blocks)
+            row["cores"] = len({model.cores[i] for i in blocks}) if model.cores else 0
     if recording is not None:
         spikes = recording.spikes.get(name)
         synops = recording.synops.get(name)

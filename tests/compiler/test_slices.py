@@ -6,6 +6,7 @@ import pytest
 from neurodeploy.compiler import compile, maps
 from neurodeploy.compiler.partition import cores_are_published
 from neurodeploy.compiler.resources import usage
+from neurodeploy.reporting.figures import model_figures
 from neurodeploy.reporting.fits import core_count, verdict, verdict_line
 from neurodeploy.targets import names, target
 from tests.compiler.graphs import chain, conv, dense, pruned, readout, spiking
@@ -82,3 +83,9 @@ def test_the_verdict_says_how_far_it_goes(rng):
     assert "6 limits not published" in lines["loihi2"]
     assert verdict(compile(graph, "spinnaker1")) == "no error, 1 core"
     assert core_count(compile(graph, "odin")) == 1
+
+
+def test_figures_count_the_cores_that_the_verdict_counts(rng):
+    figures = model_figures(compile(one_layer(rng, 20, 257), "spinnaker1"))
+    assert figures["card"]["cores"] == len(figures["cores"]) == 2
+    assert all("blocks" not in row and "cores" not in row for row in figures["layers"])
