@@ -17,6 +17,9 @@ from neurodeploy.targets import target
 from tests.compiler.graphs import chain, conv, dense, readout, small, spiking
 
 NAMES = [step.__name__ for step in pipeline.PASSES]
+ROUNDED, CUT, PLACED = (NAMES[NAMES.index(name) :] for name in ("quantize", "partition", "place"))
+"""The passes after which a program is in integers, in blocks, and on cores."""
+
 TARGETS = {
     "loihi1": {},
     "kapoho-bay": {"core__compartments": 40, "core__in_axons": 60},
@@ -46,7 +49,7 @@ def test_no_pass_changes_its_input_for_any_family(name, graph):
         program = result
 
 
-@pytest.mark.parametrize("name", NAMES[2:])
+@pytest.mark.parametrize("name", CUT)
 def test_a_pass_that_breaks_a_program_is_named(name, graph, monkeypatch):
     at = NAMES.index(name)
     step = pipeline.PASSES[at]
@@ -71,9 +74,9 @@ def test_the_program_can_be_printed_after_every_pass(name, file, capsys):
     assert main(["check", file, "--print-after", name]) == 0
     text, _, rest = capsys.readouterr().out.partition("\n\n")
     assert text.startswith("program net for loihi1")
-    assert ("float" in text) == (name == "lower")
-    assert ("block " in text) == (name in NAMES[2:])
-    assert bool(re.search(r"block .* core \d", text)) == (name in NAMES[3:])
+    assert ("float" in text) == (name not in ROUNDED)
+    assert ("block " in text) == (name in CUT)
+    assert bool(re.search(r"block .* core \d", text)) == (name in PLACED)
     assert "fits" in rest
 
 
@@ -106,5 +109,6 @@ def test_what_is_repaired_verifies_after_every_pass_too(graph):
     few = small(core__in_axons=50, core__compartments=30, core__synapse_memory_words=400)
     program = compile(graph, few, after=lambda name, program: seen.append((name, program.digest())))
     assert [name for name, _ in seen] == NAMES
-    assert len({digest for _, digest in seen[:4]}) == 4
+    digests = dict(seen)
+    assert len({digests[name] for name in ("lower", "quantize", "partition", "place")}) == 4
     assert {d.code for d in program.diagnostics} >= {"ND333"}
