@@ -341,7 +341,6 @@ def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
     blocks = []
     for number, tile in enumerate(cut.cutting.tiles()):
         neurons = maps.locked(tile.neurons(cut.grid))
-        synapses = [_locked(synapses_into(p, w, tile, cut.grid)) for p, w in into]
         blocks.append(
             Block(
                 name=f"{population.name}[{number}]",
@@ -349,7 +348,7 @@ def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
                 origin=population.origin,
                 neurons=neurons,
                 compartments=population.compartments.take(neurons),
-                synapses=tuple(s for s in synapses if len(s.first_row)),  # the others have no axons
+                synapses=tuple(_locked(synapses_into(p, w, tile, cut.grid)) for p, w in into),
             )
         )
     return blocks
