@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
 
 from neurodeploy.compiler import packing, traffic
+from neurodeploy.compiler.counts.blocks import OUT_AXONS, chip_of, count
 from neurodeploy.program import Program
 
 
 def place(program: Program) -> Program:
     """Put every block on a core.
 
-    Blocks share a core where they fit together. Cores that exchange many spikes are put on one chip, and
-    within a chip on one tile.
+    Blocks share a core where they fit together. Where some would not because what they feed came to lie on
+    other chips, which takes more entries, all are packed anew with room for that. Cores that exchange many
+    spikes are put on one chip, and within a chip on one tile.
     """
     if not program.blocks:
         return program
-    shared = bool(program.options.get("share_cores", 1))
-    homes = packing.pack(program) if shared else [[i] for i in range(len(program.blocks))]
-    return dataclasses.replace(program, cores=_number(program, homes))
+    if not program.options.get("share_cores", 1):
+        return _placed(program, [[i] for i in range(len(program.blocks))])
+    placed = _placed(program, packing.pack(program))
+    return _placed(program, packing.pack(_apart(program))) if _overfilled(placed) else placed
 
 
 def one_block_per_core(program: Program) -> Program:
@@ -30,8 +34,25 @@ def one_block_per_core(program: Program) -> Program:
     """
     if len(set(program.cores)) == len(program.blocks):
         return program
-    alone = [[i] for i in range(len(program.blocks))]
-    return dataclasses.replace(program, cores=_number(program, alone))
+    return _placed(program, [[i] for i in range(len(program.blocks))])
+
+
+def _placed(program: Program, homes: list[list[int]]) -> Program:
+    return dataclasses.replace(program, cores=_number(program, homes))
+
+
+def _apart(program: Program) -> Program:
+    """Put every block on a chip of its own, where each of its axons takes the entry for another chip."""
+    per_chip = program.target.number("chip.cores") or 1
+    return dataclasses.replace(program, cores=tuple(i * per_chip for i in range(len(program.blocks))))
+
+
+def _overfilled(program: Program) -> bool:
+    """Whether blocks that share a core send more than it can, now that their chips are known."""
+    several = {core for core, blocks in Counter(program.cores).items() if blocks > 1}
+    if len(set(chip_of(program))) == 1:
+        return False  # packing has counted all there is
+    return any(row.core in several and row[OUT_AXONS].over for row in count(program))
 
 
 def _number(program: Program, homes: list[list[int]]) -> tuple[int, ...]:

@@ -149,6 +149,17 @@ def test_cores_that_are_shared_keep_every_limit(rng):
     assert not any(use.over for use in uses)
 
 
+@pytest.mark.parametrize("entries", [20, 30, 40, 60])
+def test_sharing_leaves_room_for_the_entries_of_axons_to_other_chips(entries, rng):
+    layers = [("a", dense(rng, 20, 60)), ("h", spiking()), ("b", dense(rng, 60, 40)), ("h2", spiking())]
+    graph = chain((20,), [*layers, ("c", dense(rng, 40, 10)), readout()])
+    bound = small(chip__cores=2, core__compartments=20, core__out_axon_entries=entries)
+    shared, alone = compile(graph, bound), compile(graph, bound, share_cores=False)
+    assert not alone.errors
+    assert not shared.errors
+    assert len(set(shared.cores)) <= len(set(alone.cores))
+
+
 def test_blocks_with_other_registers_of_the_core_stay_apart(rng):
     program = compile(mlp(rng, 60, 50, 10))
     odd = dataclasses.replace(program.blocks[0].compartments, vmin=-1)
