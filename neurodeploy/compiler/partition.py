@@ -341,6 +341,7 @@ def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
     blocks = []
     for number, tile in enumerate(cut.cutting.tiles()):
         neurons = maps.locked(tile.neurons(cut.grid))
+        synapses = [_locked(synapses_into(p, w, tile, cut.grid)) for p, w in into]
         blocks.append(
             Block(
                 name=f"{population.name}[{number}]",
@@ -348,7 +349,7 @@ def _blocks(cutter: Cutter, population: Population, cut: Cut) -> list[Block]:
                 origin=population.origin,
                 neurons=neurons,
                 compartments=population.compartments.take(neurons),
-                synapses=tuple(_locked(synapses_into(p, w, tile, cut.grid)) for p, w in into),
+                synapses=tuple(s for s in synapses if s.n_axons),  # nothing arrives by the others
             )
         )
     return blocks

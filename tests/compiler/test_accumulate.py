@@ -88,3 +88,12 @@ def test_nengo_loihi_counts_the_same_spikes(rng):
     np.testing.assert_array_equal(ours.spikes["n"], theirs.spikes["n"])
     for name in ours.synops:
         np.testing.assert_array_equal(ours.synops[name], theirs.synops[name])
+
+
+def test_biases_that_round_to_nothing_take_no_axons(rng):
+    pytest.importorskip("nengo_loihi")
+    program = nd.compile(soft(rng, [1e-5, 0.0, 0.0], v_init=0.5), "loihi1", steps=30).raise_for_errors()
+    assert all(len(s.first_row) for block in program.blocks for s in block.synapses)
+    x = rng.random((2, 3))
+    ours, theirs = (nd.run(program, x, backend=b, steps=30) for b in ("loihi-emulator", "nengo-loihi"))
+    np.testing.assert_array_equal(ours.outputs, theirs.outputs)
