@@ -31,7 +31,8 @@ class Host:
 
     def __init__(self, owner: Any, trial: Trial) -> None:
         self.trial = trial
-        self.outputs: dict[Any, list[npt.NDArray[Any]]] = {}
+        on_chip = [p for p in owner.model.nengo_probes if p not in owner.model.chip2host_params]
+        self.outputs: dict[Any, list[npt.NDArray[Any]]] = {p: [] for p in on_chip}
         self.sims: OrderedDict[str, Any] = OrderedDict()
         for name in ("host_pre", "host"):
             if name in owner.sims:
@@ -127,6 +128,13 @@ class Host:
         for name, sim in self.sims.items():
             if name != "emulator":
                 sim.close()
+
+    def clear_probes(self) -> None:
+        """Drop all data."""
+        for data in self.outputs.values():
+            data.clear()
+        for sim in self._simulators():
+            sim.clear_probes()
 
     def data_of(self, probe: Any) -> npt.NDArray[Any]:
         """Return a probe's data, shape (T, size)."""

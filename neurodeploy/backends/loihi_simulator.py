@@ -47,7 +47,8 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
     Raises
     ------
     OptionError
-        If the target is a board, or samples are asked of nengo-loihi's emulator.
+        If the target is a board, `n_samples` is no whole number above 0, or samples are asked of
+        nengo-loihi's emulator.
     """
 
     closed = True  # read when an object is dropped half made
@@ -69,10 +70,7 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
             raise OptionError(
                 "LoihiSimulator emulates; for a board use nengo_loihi.Simulator(target='loihi')"
             )
-        if n_samples is not None and (n_samples < 1 or target != "sim"):
-            raise OptionError(
-                f"n_samples={n_samples} with target '{target}'; give at least 1, and target 'sim'"
-            )
+        n_samples = checked_size(n_samples, target)
         if model is None:
             model = learned_blocks.new_model(float(dt), f"{network}, dt={dt:f}")
         with learned_blocks.installed(), loihi_checks.in_arrays():
@@ -105,6 +103,7 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
             host.close()
         if self.n_samples is not None:
             self._hosts = [Host(self, trial) for trial in self.sims["emulator"].trials]
+        self._show()
 
     def run_steps(self, steps: int, data: Data | None = None) -> None:
         """Simulate some steps.
@@ -189,7 +188,7 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
     def clear_probes(self) -> None:
         """Drop all data."""
         for host in self._hosts:
-            host.outputs.clear()
+            host.clear_probes()
         super().clear_probes()
 
     def reset(self, seed: int | None = None) -> None:
@@ -279,15 +278,39 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         loihi_state.unpickle(self, kept)
 
 
+def checked_size(n_samples: Any, target: str) -> int | None:
+    """Return how many samples to run.
+
+    Raises
+    ------
+    OptionError
+        If it is no whole number above 0, or the target cannot run several.
+    """
+    if n_samples is None:
+        return None
+    whole = isinstance(n_samples, (int, np.integer)) and not isinstance(n_samples, bool)
+    if not whole or n_samples < 1 or target != "sim":
+        raise OptionError(
+            f"n_samples={n_samples!r} with target '{target}'; give a whole number of at least 1, and "
+            "target 'sim'"
+        )
+    return int(n_samples)
+
+
 def of_sample(node: Any, x: npt.ArrayLike, number: int, size: int, steps: int) -> npt.NDArray[Any]:
     """Return what a node puts out in one sample, shape (steps, size).
 
     Raises
     ------
     OptionError
-        If the array is of another shape.
+        If the array is of another shape, or holds what is no finite number.
     """
-    values = np.asarray(x, dtype=np.float64)
+    try:
+        values = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"data of {node} are not numbers: {error}") from error
+    if not np.isfinite(values).all():
+        raise OptionError(f"data of {node} hold NaN or infinity; give finite numbers")
     if values.ndim == 2:
         values = np.broadcast_to(values[:, None], (len(values), steps, values.shape[1]))
     if values.shape != (size, steps, node.size_out):

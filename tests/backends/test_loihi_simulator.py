@@ -148,6 +148,31 @@ def test_many_samples_at_once_equal_one_at_a_time(learning, options, rng):
                 assert np.array_equal(data[i], sim.data[probe]), str(probe)
 
 
+def test_data_of_samples_are_empty_before_a_run_after_reset_and_when_cleared():
+    net = network()
+    with nd.LoihiSimulator(net, n_samples=2, progress_bar=False) as sim:
+        for empty in (lambda: None, sim.reset, sim.clear_probes):
+            empty()
+            assert [sim.data[p].shape[:2] for p in net.all_probes] == [(2, 0)] * len(net.all_probes)
+            sim.run_steps(3)
+            assert {sim.data[p].shape[:2] for p in net.all_probes} == {(2, 3)}
+
+
+@pytest.mark.parametrize("n_samples", [0, -1, 2.5, "3", True])
+def test_a_number_of_samples_that_is_none_is_refused(n_samples):
+    with pytest.raises(OptionError, match="whole number of at least 1"):
+        nd.LoihiSimulator(network(), n_samples=n_samples, progress_bar=False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "a"])
+def test_data_that_are_no_finite_numbers_are_refused(value):
+    net = network()
+    node = net.all_nodes[0]
+    data = {node: [[value] * node.size_out] * 2}
+    with nd.LoihiSimulator(net, n_samples=2, progress_bar=False) as sim, pytest.raises(OptionError):
+        sim.run_steps(2, data=data)
+
+
 def test_data_of_a_wrong_shape_is_refused():
     net = network()
     wrong = {net.all_nodes[0]: np.zeros((2, 3))}
