@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from tools.data_folder import MISSING
 from tools.generate_docs import PART, README, ROOT, SESSION, TABLES, mnist, with_sessions, with_tables
 
 TEXT = README.read_text(encoding="utf-8")
@@ -28,7 +29,7 @@ def test_every_table_is_in_the_readme_and_every_part_is_known():
 @pytest.mark.parametrize("session", [p["name"] for p in PART.finditer(TEXT) if p["name"].startswith(SESSION)])
 def test_a_session_prints_what_the_readme_shows(session):
     if "mnist" in session and mnist() is None:
-        pytest.skip("mnist.npz is not here; say where with NEURODEPLOY_DATA")
+        pytest.skip(MISSING.format(name="mnist.npz"))
     now = with_sessions(TEXT, only=session)
     assert shape_of(now) == shape_of(TEXT), "run: python tools/generate_docs.py --sessions"
 
@@ -42,7 +43,7 @@ def test_accuracies_in_the_readme_are_within_a_point_of_each_other():
 
 def test_python_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     if mnist() is None:
-        pytest.skip("mnist.npz is not here; say where with NEURODEPLOY_DATA")
+        pytest.skip(MISSING.format(name="mnist.npz"))
     code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1].replace('"models/', f'"{ROOT}/models/')
     with np.load(mnist()) as data:
         names = {name: data[name][:2000] for name in ("x_train", "y_train", "x_test", "y_test")}

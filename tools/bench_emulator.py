@@ -41,7 +41,8 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import bench_limits  # noqa: E402
-from bench_networks import CASES, STEPS, data_file  # noqa: E402
+import data_folder  # noqa: E402
+from bench_networks import CASES, STEPS  # noqa: E402
 from bench_rivals import RIVALS, best, rivals_of  # noqa: E402
 
 from neurodeploy.kernels import compiled  # noqa: E402
@@ -230,9 +231,9 @@ def compile_times(options):
 
 def whole_run(options):
     """Run all MNIST test images through the command line."""
-    data = data_file("mnist.npz")
+    data = data_folder.find("mnist.npz")
     if data is None:
-        return "no mnist.npz in NEURODEPLOY_DATA"
+        return data_folder.MISSING.format(name="mnist.npz")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("NEURODEPLOY_CACHE", None)
     with tempfile.TemporaryDirectory() as folder:

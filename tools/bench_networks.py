@@ -1,12 +1,11 @@
 """The networks of `tools/bench_emulator.py`, ready for our emulator, nengo-loihi's, and float simulators."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
+import data_folder
 import numpy as np
 
 import neurodeploy as nd
@@ -84,18 +83,9 @@ def sequential(shape, layers, *, name, seed=0):
     return Graph(tuple(nodes), tuple(pairwise(n.name for n in nodes)), name=name)
 
 
-def data_file(name):
-    """Find a data set in ``NEURODEPLOY_DATA`` or beside the checkout."""
-    root = Path(__file__).resolve().parent.parent
-    for folder in filter(None, (os.environ.get("NEURODEPLOY_DATA"), str(root.parent / "shared" / "data"))):
-        if (Path(folder) / name).is_file():
-            return Path(folder) / name
-    return None
-
-
 def digits(count, rng):
     """Return 28x28 digits: MNIST's where there are any, otherwise scikit-learn's, enlarged."""
-    file = data_file("mnist.npz")
+    file = data_folder.find("mnist.npz")
     if file is not None:
         x = np.load(file)["x_test"] / 255
         return x[rng.integers(0, len(x), count)][:, None], "MNIST test images"

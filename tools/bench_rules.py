@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -24,6 +23,9 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tools"))
+
+import data_folder  # noqa: E402
 
 from neurodeploy.backends import deep as teaching  # noqa: E402
 from neurodeploy.compiler.checks.plasticity import expressible  # noqa: E402
@@ -45,10 +47,9 @@ TIER_C = deep.Setup(
 
 def mnist() -> dict[str, np.ndarray]:
     """Find and open MNIST."""
-    places = [Path(p) for p in (os.environ.get("NEURODEPLOY_DATA"), ROOT.parent / "shared" / "data") if p]
-    found = next((p / "mnist.npz" for p in places if (p / "mnist.npz").is_file()), None)
+    found = data_folder.find("mnist.npz")
     if found is None:
-        raise SystemExit("MNIST is not there; set NEURODEPLOY_DATA to the folder of mnist.npz")
+        raise SystemExit(data_folder.MISSING.format(name="mnist.npz"))
     with np.load(found) as file:
         return {k: file[k] for k in file.files}
 

@@ -1,7 +1,7 @@
 """Convert nine classes and let the chip learn the tenth from a few examples: what becomes of the nine.
 
     python tools/continual.py                  scikit-learn's digits
-    python tools/continual.py --data mnist     MNIST, from NEURODEPLOY_DATA or ../shared/data
+    python tools/continual.py --data mnist     MNIST, where tools/data_folder.py looks
 
 A perceptron is trained in floats on the nine other classes only, converted, and the tenth output goes on
 learning in the chip's integers by the delta rule, with errors that its neuron collects (Loihi 2). The nine

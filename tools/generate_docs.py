@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tools"))
 
+import data_folder  # noqa: E402
 import rule_matrix  # noqa: E402
 
 from neurodeploy.backends.base import BACKENDS  # noqa: E402
@@ -228,8 +229,7 @@ def run_session(commands: list[str], folder: Path) -> str:
 
 def mnist() -> Path | None:
     """Find MNIST, if it is there."""
-    places = [Path(p) for p in (os.environ.get("NEURODEPLOY_DATA"), ROOT.parent / "shared" / "data") if p]
-    return next((place / NEEDS_MNIST for place in places if (place / NEEDS_MNIST).is_file()), None)
+    return data_folder.find(NEEDS_MNIST)
 
 
 def main() -> None:

@@ -1,15 +1,16 @@
 """The cheapest conversion that keeps the accuracy: balancing, rate, steps and bits, one after the other.
 
 Only training samples are looked at, and those that measure a trial are not those that balanced it. The search
-walks one axis at a time from the defaults: rates and percentiles at the longest run, then ever shorter runs,
-where a higher rate may do, then fewer bits where they save cores.
+begins with the defaults of `convert` and a short run, which grows only while too much is lost. From there it
+walks one axis at a time: rates, percentiles, ever shorter runs, where a higher rate may do, then fewer bits
+where they save cores.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from neurodeploy.compiler.registers import registers
 from neurodeploy.conversion import convert as convert_graph
+from neurodeploy.conversion.spiking import default_rate
 from neurodeploy.data import as_labels, check_samples
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.ir.evaluate import evaluate
@@ -38,7 +40,8 @@ RATES = (0.25, 0.5, 1.0)
 PERCENTILES = (99.0, 99.9, 99.99)
 MOST_BITS, BITS = 8, (6, 4)
 """Values of each axis; a search starts from what `convert` does by default, and with all bits."""
-LEAST_STEPS = 4
+LEAST_STEPS, START = 4, 16
+"""Steps of the shortest run, and of the first one."""
 CALIBRATION, HELD_OUT = 256, 1000
 """Most samples that balance a trial, and that measure it."""
 AXES = ("rate", "percentile", "steps", "weight_bits")
@@ -180,44 +183,82 @@ def split(count: int, seed: int) -> tuple[Longs, Longs]:
 
 def _planned(bench: _Bench, max_steps: int, fixed: Mapping[str, Any]) -> int:
     """Count the trials that a search makes at most."""
-    halvings = 0 if "steps" in fixed else int(np.log2(max_steps / LEAST_STEPS)) + len(RATES) - 1
+    lengths = 0 if "steps" in fixed else int(np.log2(max_steps / LEAST_STEPS)) + len(RATES)
     bits = len(BITS) if bench.rounds and "weight_bits" not in fixed else 0
     axes = {"rate": RATES, "percentile": PERCENTILES}
-    return 1 + halvings + bits + sum(len(v) - 1 for k, v in axes.items() if k not in fixed)
+    return 1 + lengths + bits + sum(len(v) - 1 for k, v in axes.items() if k not in fixed)
+
+
+_Walk = Generator[Trial, None, Trial]
+"""Trials as they are made, and the best of them in the end."""
 
 
 def _search(bench: _Bench, max_drop: float, max_steps: int, fixed: Mapping[str, Any]) -> Iterator[Trial]:
     """Make the trials, each from what was best before it."""
-    start = {**defaults(), "steps": max_steps, "weight_bits": MOST_BITS}
-    best = bench.trial({**start, **fixed})
-    yield best
+    start = {**defaults(fixed.get("neuron")), "steps": min(START, max_steps), "weight_bits": MOST_BITS}
+    best = yield from _long_enough(bench, {**start, **fixed}, max_drop, max_steps, fixed)
+    best = yield from _fewer_spikes(bench, best, max_drop, fixed)
+    if "steps" not in fixed:
+        best = yield from _shorter(bench, best, max_drop, fixed)
+    if bench.rounds and "weight_bits" not in fixed:
+        yield from _narrower(bench, best, max_drop)
+
+
+def _long_enough(
+    bench: _Bench, options: Mapping[str, Any], max_drop: float, max_steps: int, fixed: Mapping[str, Any]
+) -> _Walk:
+    """Double the run until little enough is lost, or it is as long as it may be."""
+    best = trial = bench.trial(options)
+    yield trial
+    longest = options["steps"] if "steps" in fixed else max_steps
+    while trial.fits and trial.drop > max_drop and (steps := trial.options["steps"]) < longest:
+        trial = bench.trial({**options, "steps": min(2 * steps, longest)})
+        yield trial
+        best = min(best, trial, key=lambda t: (not t.fits, t.drop))
+    return best
+
+
+def _fewer_spikes(bench: _Bench, best: Trial, max_drop: float, fixed: Mapping[str, Any]) -> _Walk:
+    """Try other rates, then other percentiles: what loses less, or spikes less where little is lost."""
+    start = best.options
     for axis, values in (("rate", RATES), ("percentile", PERCENTILES)):
         for value in (v for v in values if axis not in fixed and v != start[axis]):
             trial = bench.trial({**best.options, axis: value})
             yield trial
             best = min(best, trial, key=lambda t: (not t.fits, max(t.drop, max_drop), t.spikes))
+    return best
+
+
+def _shorter(bench: _Bench, best: Trial, max_drop: float, fixed: Mapping[str, Any]) -> _Walk:
+    """Halve the run as long as too much is not lost; where it is, a higher rate may do."""
     shorter = True
-    while shorter and "steps" not in fixed and best.options["steps"] // 2 >= LEAST_STEPS:
+    while shorter and best.options["steps"] // 2 >= LEAST_STEPS:
         shorter = False
         steps, rate = best.options["steps"] // 2, best.options["rate"]
         for higher in (rate, *sorted(r for r in RATES if r > rate and "rate" not in fixed)):
             trial = bench.trial({**best.options, "steps": steps, "rate": higher})
             yield trial
-            if trial.drop <= max_drop:
+            if trial.fits and trial.drop <= max_drop:
                 best, shorter = trial, True
                 break
-    for bits in BITS if bench.rounds and "weight_bits" not in fixed else ():
+    return best
+
+
+def _narrower(bench: _Bench, best: Trial, max_drop: float) -> Iterator[Trial]:
+    """Take bits off the weights as long as that saves cores and loses little enough."""
+    for bits in BITS:
         trial = bench.trial({**best.options, "weight_bits": bits})
         yield trial
         if trial.drop > max_drop or trial.cores >= best.cores:
-            break
+            return
         best = trial
 
 
-def defaults() -> dict[str, float]:
+def defaults(neuron: str | None = None) -> dict[str, float]:
     """Return the rate and the percentile that `convert` takes where it is not told."""
     known = inspect.signature(convert_graph).parameters
-    return {axis: float(known[axis].default) for axis in ("rate", "percentile")}
+    rate = default_rate(str(known["neuron"].default if neuron is None else neuron))
+    return {"rate": rate, "percentile": float(known["percentile"].default)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,7 @@ def convert(
     OptionError, DataError
     """
     if rate is None:
-        rate = RATES.get(neuron, LOSSY_RATE)
+        rate = default_rate(neuron)
     _check_options(neuron, percentile, rate, steps, output)
     refuse(graph)
     folded = fold(graph)
@@ -97,6 +97,11 @@ def convert(
         output="spikes" if spikes_out else "membrane", calibration_samples=len(x),
     )  # fmt: skip
     return verify(spiking, form="spiking")
+
+
+def default_rate(neuron: str) -> float:
+    """Return the spikes per step that a conversion to a kind of neuron aims at unless told otherwise."""
+    return RATES.get(neuron, LOSSY_RATE)
 
 
 def _check_options(neuron: str, percentile: float, rate: float, steps: int | None, output: str) -> None:

@@ -41,6 +41,29 @@ def test_the_choice_loses_no_more_than_it_may_and_no_cheaper_trial_does(found):
     assert found.chosen.options["steps"] < 64
 
 
+def test_a_search_begins_with_the_defaults_in_few_steps(found):
+    assert dict(found.trials[0].options) == {
+        "rate": 1.0, "percentile": 99.9, "steps": search.START, "weight_bits": search.MOST_BITS,
+    }  # fmt: skip
+    assert found.chosen.options["steps"] <= search.START
+
+
+@pytest.mark.parametrize(("neuron", "rate"), [(None, 1.0), ("if-soft", 1.0), ("if", 0.5), ("cuba", 0.5)])
+def test_a_search_begins_with_the_rate_of_the_kind_of_neuron(neuron, rate):
+    assert search.defaults(neuron) == {"rate": rate, "percentile": 99.9}
+
+
+def test_a_run_grows_only_while_too_much_is_lost(data):
+    mlp = nd.load(model_path("digits_mlp"))
+    fixed = {"rate": 0.05, "percentile": 100.0, "weight_bits": 8}
+    found = autotune(mlp, data.x_train[:300], data.y_train[:300], max_drop=0.0, max_steps=48, **fixed)
+    steps = [t.options["steps"] for t in found.trials]
+    longest = steps.index(max(steps))
+    assert steps[:longest + 1] == [16, 32, 48][:longest + 1]
+    assert longest > 0
+    assert all(t.drop > 0 for t in found.trials[:longest])
+
+
 def test_the_choice_runs_as_it_was_measured(found, data):
     _, measure = split(600, seed=0)
     recording = nd.run(found.chosen.graph, data.x_train[measure])

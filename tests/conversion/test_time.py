@@ -1,6 +1,5 @@
 """A conversion is as good in any number of steps as the steps allow, in floats and on the chip."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from neurodeploy.ir import ops
 from neurodeploy.ir.evaluate import evaluate
 from neurodeploy.ir.simulate import simulate
 from tests.conversion.graphs import chain
+from tools import data_folder
 
 MODEL = Path(__file__).parents[2] / "models" / "digits_cnn.keras"
 
@@ -73,12 +73,10 @@ def test_a_start_and_units_survive_a_file_and_nir_ignores_them(spiking, tmp_path
 
 
 def test_mnist_keeps_its_accuracy_on_the_chip_in_32_steps():
-    root = Path(__file__).parents[2]
-    places = [Path(p) for p in (os.environ.get("NEURODEPLOY_DATA"), root.parent / "shared" / "data") if p]
-    path = next((p / "mnist.npz" for p in places if (p / "mnist.npz").is_file()), None)
+    path = data_folder.find("mnist.npz")
     if path is None:
-        pytest.skip("mnist.npz is neither in NEURODEPLOY_DATA nor in ../shared/data")
-    graph = nd.load(root / "models" / "mnist_cnn.keras")
+        pytest.skip(data_folder.MISSING.format(name="mnist.npz"))
+    graph = nd.load(data_folder.ROOT / "models" / "mnist_cnn.keras")
     with np.load(path) as data:
         spiking = nd.convert(graph, calibration=data["x_train"], divide_by=255, samples=64)
         x, y = data["x_test"][:500], data["y_test"][:500]

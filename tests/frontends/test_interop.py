@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from neurodeploy.frontends.dispatch import load
 from neurodeploy.frontends.keras import load_keras
 from neurodeploy.ir.evaluate import evaluate
+from tools import data_folder
 
-SHARED = Path(os.environ.get("NEURODEPLOY_DATA") or Path(__file__).resolve().parents[3] / "shared")
-MODELS = Path(__file__).resolve().parents[2] / "models"
-INTEROP, MNIST = SHARED / "interop", SHARED / "data" / "mnist.npz"
+MODELS = data_folder.ROOT / "models"
+INTEROP, MNIST = data_folder.interop(), data_folder.folder() / "mnist.npz"
 pytestmark = pytest.mark.skipif(
     not INTEROP.is_dir() or not MNIST.is_file(),
-    reason=f"no models of other tools at {INTEROP}; NEURODEPLOY_DATA is the folder of interop/ and data/",
+    reason=f"no models of other tools at {INTEROP}, or no {MNIST}; see tools/data_folder.py",
 )
 
 
