@@ -264,7 +264,7 @@ def run(
     backend : str
     target : str or Target
     steps : int, optional
-        Per sample; what the conversion chose by default.
+        Per sample; what the program was compiled for, or the conversion chose, by default.
     seed : int
         Of Poisson input.
     input_coding : {"rate", "poisson", "bias"}, optional

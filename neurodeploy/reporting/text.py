@@ -72,8 +72,19 @@ def run_text(figures: Mapping[str, Any]) -> str:
         parts.append(layer_table(figures["layers"]))
     if figures.get("cores"):
         parts.append(fullest(figures["cores"]))
+    if any(figures.get("overflowed_samples", {}).values()):
+        parts.append(overflow_line(figures))
     parts.append(card_text(figures["card"]))
     return "\n\n".join(parts)
+
+
+def overflow_line(figures: Mapping[str, Any]) -> str:
+    """Say in how many samples a register wrapped around, which spoils what they put out."""
+    told = [f"{name} in {hit:,}" for name, hit in figures["overflowed_samples"].items() if hit]
+    return (
+        f"registers overflowed: {', '.join(told)} of {counted(figures['samples'], 'sample')}; what these put "
+        f"out is wrong. Compile for {figures['steps']:,} steps, and calibrate with samples like these"
+    )
 
 
 def model_text(figures: Mapping[str, Any]) -> str:

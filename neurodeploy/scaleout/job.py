@@ -14,6 +14,7 @@ from neurodeploy.arrays import Rows
 from neurodeploy.backends.base import backend as backend_named
 from neurodeploy.backends.base import check_steps
 from neurodeploy.compiler.pipeline import compile
+from neurodeploy.compiler.scales import run_length
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
@@ -92,7 +93,7 @@ def make_job(
             f"'{graph.name}' is a rate network, and backend '{backend}' runs spikes; convert it"
         )
     if steps is None:
-        steps = int(graph.meta.get("steps", 100))
+        steps = run_length(model) if isinstance(model, Program) else int(graph.meta.get("steps", 100))
     steps = 1 if backend == "rate" else steps
     check_steps(steps)
     if takes == "graph":

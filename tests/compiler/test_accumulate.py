@@ -97,3 +97,15 @@ def test_biases_that_round_to_nothing_take_no_axons(rng):
     x = rng.random((2, 3))
     ours, theirs = (nd.run(program, x, backend=b, steps=30) for b in ("loihi-emulator", "nengo-loihi"))
     np.testing.assert_array_equal(ours.outputs, theirs.outputs)
+
+
+def test_a_program_runs_for_the_steps_it_was_compiled_for(rng):
+    program = nd.compile(soft(rng, np.zeros(3), v_init=0.5), "loihi1", steps=30)
+    assert nd.run(program, rng.random((2, 3))).steps == 30
+
+
+def test_a_run_that_overflows_says_so(rng):
+    program = nd.compile(soft(rng, np.zeros(3), v_init=0.5), "loihi1", steps=30)
+    x = np.full((2, 3), [0.0, 0.0, 1.0])
+    assert "registers overflowed" not in str(nd.report(program, nd.run(program, x)))
+    assert "registers overflowed: current in 2" in str(nd.report(program, nd.run(program, x, steps=4000)))
