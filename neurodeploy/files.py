@@ -231,7 +231,9 @@ def _refuse_broken_heaps(path: str | os.PathLike[str] | BinaryIO, label: str) ->
     while start >= 0:
         end = start + int.from_bytes(data[start + 8 : start + 16], "little")
         if end > len(data):  # the library would take as much memory as it says
-            raise LoadError(f"'{label}' is a damaged HDF5 file: its heap of texts ends behind the file")
+            raise LoadError(
+                f"'{label}' is a truncated or damaged HDF5 file: its heap of texts ends behind the file"
+            )
         at = start + 16
         while at + 16 <= end:
             index, size = (int.from_bytes(data[at + i : at + j], "little") for i, j in ((0, 2), (8, 16)))

@@ -145,7 +145,8 @@ def test_a_check_that_breaks_off_is_said_and_the_others_go_on(monkeypatch, rng):
         yield
 
     monkeypatch.setattr(module, "CHECKS", (broken_check, *module.CHECKS))
-    found = compile(chain((20,), [("d", dense(rng, 20, 5)), ("n", spiking(reset="subtract", refractory=2))])).diagnostics
+    graph = chain((20,), [("d", dense(rng, 20, 5)), ("n", spiking(reset="subtract", refractory=2))])
+    found = compile(graph).diagnostics
     failed = next(d for d in found if d.code == "ND905")
     assert "'broken_check' could not be done: ZeroDivisionError: no neurons" in failed.message
     assert "ND204" in {d.code for d in found}
