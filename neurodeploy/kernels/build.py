@@ -12,11 +12,13 @@ import hashlib
 import importlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 SOURCES = (
     "rows.py",
     "layout.py",
@@ -41,19 +43,75 @@ PORTION = 64
 """Most samples a thread takes at a time."""
 
 
-@functools.cache
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """Let a function without arguments be called once, whichever threads ask for its result."""
+    lock, made = threading.Lock(), list[T]()
+
+    @functools.wraps(make)
+    def get() -> T:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get
+
+
+@once
 def kernel() -> Callable[..., None]:
     """Wrap the kernel; it is compiled at its first call, or taken from the last time."""
-    numba: Any = importlib.import_module("numba")
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder(numba.__version__))  # read when a function is wrapped
-    try:
-        from neurodeploy.kernels.loops import run_samples
+    from neurodeploy.kernels.loops import run_samples
 
-        run: Callable[..., None] = numba.njit(nogil=True, cache=True, _nrt=False)(run_samples)
-        return run
-    finally:
-        numba.config.CACHE_DIR = before
+    return cached(run_samples, SOURCES, _nrt=False)
+
+
+def cached(function: Callable[..., None], files: tuple[str, ...], **options: Any) -> Callable[..., None]:
+    """Wrap a function for the compiler, its machine code kept in `cache_folder`.
+
+    Numba's own setting of a folder is one for the whole process and read twice as a function is wrapped, so
+    that it cannot be changed for one function while other threads wrap theirs. The folder is told to this
+    function's cache alone instead.
+
+    Parameters
+    ----------
+    function : callable
+    files : tuple of str
+        Sources it is made from, in this folder.
+    **options
+        As for ``numba.njit``.
+
+    Returns
+    -------
+    callable
+    """
+    numba: Any = importlib.import_module("numba")
+    caching: Any = importlib.import_module("numba.core.caching")
+    place = cache_folder(numba.__version__, files)
+
+    class Locator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
+        """Finds the folder, whatever the process's setting is."""
+
+        def __init__(self, py_func: Any, py_file: str) -> None:
+            self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
+            self._cache_path = str(place / self.get_suitable_cache_subpath(py_file))
+
+        @classmethod
+        def from_function(cls, py_func: Any, py_file: str) -> Any:
+            return cls(py_func, py_file)
+
+    class Results(caching.CompileResultCacheImpl):  # type: ignore[misc]
+        """Asks that locator only."""
+
+        _locator_classes = (Locator,)
+
+    class Cache(caching.FunctionCache):  # type: ignore[misc]
+        """Keeps results where that locator says."""
+
+        _impl_class = Results
+
+    wrapped: Any = numba.njit(nogil=True, **options)(function)
+    wrapped._cache = Cache(function)  # as `cache=True` does with a cache of Numba's
+    return wrapped  # type: ignore[no-any-return]
 
 
 def cache_folder(version: str, files: tuple[str, ...] = SOURCES) -> Path:

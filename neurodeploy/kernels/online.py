@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import DataError
-from neurodeploy.kernels.build import ONLINE_SOURCES, cache_folder
+from neurodeploy.kernels.build import ONLINE_SOURCES, cached, once
 from neurodeploy.kernels.online_tables import State, Tables
 
 Longs = npt.NDArray[np.int64]
 
 
-@functools.cache
+@once
 def _kernel() -> Callable[..., None]:
-    numba: Any = importlib.import_module("numba")
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder(numba.__version__, ONLINE_SOURCES))
-    try:
-        from neurodeploy.kernels.online_loops import run_samples
+    from neurodeploy.kernels.online_loops import run_samples
 
-        run: Callable[..., None] = numba.njit(nogil=True, cache=True)(run_samples)
-        return run
-    finally:
-        numba.config.CACHE_DIR = before
+    return cached(run_samples, ONLINE_SOURCES)
 
 
 def run(

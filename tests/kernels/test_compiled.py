@@ -1,4 +1,8 @@
 import dataclasses
+import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +177,38 @@ def test_machine_code_is_kept_where_it_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder("1").parent == tmp_path / "neurodeploy"
     assert cache_folder("1") != cache_folder("2")
+
+
+@pytest.mark.parametrize(("module", "name"), [("build", "kernel"), ("online", "_kernel")])
+def test_no_other_thread_changes_where_machine_code_is_kept(module, name, tmp_path, monkeypatch):
+    numba = pytest.importorskip("numba")
+    caching = importlib.import_module("numba.core.caching")
+    make = getattr(importlib.import_module(f"neurodeploy.kernels.{module}"), name)
+    subpath = caching.UserProvidedCacheLocator.get_suitable_cache_subpath
+
+    def while_another_thread_restores_the_setting(py_file):
+        numba.config.CACHE_DIR = ""
+        return subpath(py_file)
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setenv("NEURODEPLOY_CACHE", str(tmp_path / "kept"))
+    monkeypatch.chdir(tmp_path)
+    here = staticmethod(while_another_thread_restores_the_setting)
+    monkeypatch.setattr(caching.UserProvidedCacheLocator, "get_suitable_cache_subpath", here)
+    wrapped = make.__wrapped__()
+    assert Path(wrapped.stats.cache_path).is_relative_to(tmp_path / "kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_threads_that_ask_at_once_get_the_same_kernel():
+    from neurodeploy.kernels.build import once
+
+    made, together = [], threading.Barrier(4)
+    get = once(lambda: made.append(len(made)) or len(made))
+
+    def ask(_):
+        together.wait(60)
+        return get()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [1, 1, 1, 1]
