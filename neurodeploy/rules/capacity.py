@@ -70,16 +70,17 @@ TOO_MANY_SYNAPSE_FORMATS = Rule(
 TOO_MANY_CORES = Rule(
     "ND309", "too-many-cores", ERROR, CAPACITY,
     "{used:,} cores are needed; {target} has {limit:,}{more}",
-    why="One block takes one core.",
-    remedy="Choose a larger board ({boards}), fewer weight bits, or a smaller network.",
-    example="a network of 300 blocks on Kapoho Bay (2 chips of 128 cores)",
+    why="A core holds so many blocks, and a chip so many cores. A target that is a chip stands for one chip; "
+    "several of them are a board, which is a target of its own.",
+    remedy="Choose a board that holds it as the target ({boards}), fewer weight bits, or a smaller network.",
+    example="a network of 130 cores for target loihi1, or of 300 for Kapoho Bay (2 chips of 128 cores)",
 )  # fmt: skip
 SPANS_CHIPS = Rule(
     "ND328", "spans-chips", NOTE, CAPACITY,
     "{used:,} cores need {chips} chips of {limit:,}",
     why="Spikes between chips are slower and take one more output axon entry each.",
-    remedy="Choose a board that has them ({boards}) as the target, so that its limits are checked.",
-    example="a network of 130 blocks for target loihi1",
+    remedy="Nothing needs to be done; a network that fits one chip is faster.",
+    example="a network of 130 cores for target kapoho-bay",
 )  # fmt: skip
 ONLY_ON_ONE_CHIP = Rule(
     "ND330", "only-on-one-chip", ERROR, CAPACITY,

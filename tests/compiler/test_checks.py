@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.compiler import compile
+from neurodeploy.diagnostics import Severity
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Node
 from neurodeploy.targets import target
@@ -120,17 +121,26 @@ def test_words_per_axon_at_the_limit_and_one_above(rng):
 def test_cores_of_a_board_at_the_limit_and_one_above(rng):
     graph = net(rng, (20, 12, 4))
     board = target("kapoho-bay").with_limits(core__compartments=1, chip__cores=8)
-    assert codes(graph, board) == set()
+    assert codes(graph, board) == {"ND328"}
+    roomy = target("kapoho-bay").with_limits(core__compartments=1, chip__cores=16)
+    assert codes(graph, roomy) == set()
     tight = target("kapoho-bay").with_limits(core__compartments=1, chip__cores=7)
     found = finding(graph, "ND309", tight)
     assert (found.facts["used"], found.facts["limit"]) == (16, 14)
     assert "nahuku-32" in found.facts["boards"]
 
 
-def test_a_chip_by_itself_says_how_many_it_takes(rng):
+def test_a_chip_is_one_chip_and_the_remedy_names_boards_that_hold_the_network(rng):
     graph = net(rng, (20, 12, 4))
     assert codes(graph, small(core__compartments=1, chip__cores=16)) == set()
-    assert codes(graph, small(core__compartments=1, chip__cores=15)) == {"ND328"}
+    found = finding(graph, "ND309", small(core__compartments=1, chip__cores=15))
+    assert (found.facts["used"], found.facts["limit"]) == (16, 15)
+    assert found.severity is Severity.ERROR
+    assert "loihi1 has 15, on one chip" in found.message
+    graph = net(rng, (20, 320))
+    wide = finding(graph, "ND309", small(core__compartments=1))
+    assert (wide.facts["used"], wide.facts["limit"]) == (320, 128)
+    assert wide.facts["boards"] == "wolf-mountain, nahuku-8, nahuku-32, pohoiki-springs"
 
 
 def test_a_fit_by_one_cost_model_only_is_a_warning(rng):

@@ -53,7 +53,7 @@ def test_every_source_takes_an_axon_although_weights_are_equal(rng):
     assert row["input axons"].used == 30
 
 
-@pytest.mark.parametrize(("neurons", "code"), [(17 * 256, set()), (17 * 256 + 1, {"ND328"})])
+@pytest.mark.parametrize(("neurons", "code"), [(17 * 256, set()), (17 * 256 + 1, {"ND309"})])
 def test_cores_are_held_against_those_of_the_chip(neurons, code, rng):
     found = {d.code for d in compile(one_layer(rng, 4, neurons), "spinnaker1").diagnostics}
     assert found & {"ND328", "ND309"} == code

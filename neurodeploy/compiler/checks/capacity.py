@@ -122,30 +122,32 @@ def cost_models(program: Program, usage: Usage) -> Iterator[Diagnostic]:
 
 
 def chips(program: Program, usage: Usage) -> Iterator[Diagnostic]:
-    """Check ``cores <= chips x cores per chip`` on a board; a chip by itself only says how many it takes."""
+    """Check ``cores <= chips x cores per chip``; a target that is a chip is one, not a board of several."""
     per_chip, board = program.target.limit("chip.cores"), program.target.limit("board.chips")
     if program.target.mapping == "layer-engines" or not per_chip.known:
         return
     used, binding = totals.cores_needed(program)
     if program.blocks or usage.cores:
         used, binding = len({row.core for row in usage.cores}), "blocks"
-    if used <= per_chip.value * (board.value if board.known else 1):
+    if used <= per_chip.value:
         return
-    place, boards = Place(layer="model"), fitting_boards(program, used)
-    facts = {"used": used, "boards": boards, "binding": binding}
+    place, count = Place(layer="model"), board.value if board.known else 1
+    if used <= per_chip.value * count:
+        need = -(-used // per_chip.value)
+        yield at_limit(rules.SPANS_CHIPS, place, per_chip, program, used=used, chips=need, binding=binding)
+        return
     if per_chip.value == 1 and not board.known and not program.blocks:
         limit = dataclasses.replace(program.target.limit("core.neurons"), unit="neurons")
         neurons = sum(p.size for p in totals.on_chip(program))
         counted = program.target.limit("chip.neurons").known  # then the network as a whole was checked
         if limit.known and neurons > limit.value and binding == "neurons" and not counted:
             yield at_limit(rules.TOO_MANY_NEURONS_IN_ALL, place, limit, program, used=neurons)
-    elif board.known:
-        room = dataclasses.replace(board, value=per_chip.value * board.value, unit="cores")
-        more = f" on {board.value} chips of {per_chip.value}"
-        yield at_limit(rules.TOO_MANY_CORES, place, room, program, more=more, chips=board.value, **facts)
-    else:
-        need = -(-used // per_chip.value)
-        yield at_limit(rules.SPANS_CHIPS, place, per_chip, program, chips=need, **facts)
+        return
+    room = dataclasses.replace(board if board.known else per_chip, value=per_chip.value * count, unit="cores")
+    more = f" on {count} chips of {per_chip.value}" if board.known else ", on one chip"
+    boards = fitting_boards(program, used)
+    facts = {"used": used, "boards": boards, "binding": binding, "chips": count}
+    yield at_limit(rules.TOO_MANY_CORES, place, room, program, more=more, **facts)
 
 
 def fitting_boards(program: Program, needed: int) -> str:
