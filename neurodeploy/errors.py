@@ -76,3 +76,7 @@ class VerifyError(NeurodeployError, AssertionError):
 
     def __init__(self, message: str) -> None:
         super().__init__(f"this is a bug in neurodeploy, please report it: {message}")
+
+
+class FindingWarning(UserWarning):
+    """A finding about a run that goes on: `Recording.diagnostics` has it as data."""

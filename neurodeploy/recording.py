@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.data import as_labels
+from neurodeploy.diagnostics import Diagnostic
 
 Longs = npt.NDArray[np.int64]
 
@@ -42,6 +43,8 @@ class Recording:
     seed : int
     seconds : float
         Wall time of the simulation alone.
+    diagnostics : tuple of Diagnostic
+        What the run has against its samples or its length.
     """
 
     outputs: npt.NDArray[np.float64]
@@ -56,6 +59,7 @@ class Recording:
     dt: float = 1e-3
     seed: int = 0
     seconds: float = 0.0
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("spikes", "synops", "raster", "overflows"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ import numpy.typing as npt
 from neurodeploy import targets as target_files
 from neurodeploy.arrays import Stored
 from neurodeploy.data import as_labels, check_samples, draw
-from neurodeploy.diagnostics import Diagnostic, Rule, in_order
-from neurodeploy.errors import OptionError
+from neurodeploy.diagnostics import Diagnostic, Rule, in_order, render
+from neurodeploy.errors import FindingWarning, OptionError
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
 from neurodeploy.recording import Recording
@@ -118,7 +119,10 @@ def convert(
         check_samples(given, "calibration")
         x, origin = graph.prepare(draw(given, count=samples, seed=seed)) / divide_by, "samples"
     spiking = convert_graph(graph, x, seed=seed, **options)
-    told = spiking.with_meta(divide_by=float(divide_by), calibration=origin)
+    told = spiking.with_meta(
+        divide_by=float(divide_by), calibration=origin,
+        calibration_min=float(np.min(x)), calibration_max=float(np.max(x)),
+    )  # fmt: skip
     return dataclasses.replace(told, source=graph)
 
 
@@ -264,7 +268,8 @@ def run(
     backend : str
     target : str or Target
     steps : int, optional
-        Per sample; what the program was compiled for, or the conversion chose, by default.
+        Per sample; by default what a program was compiled for, or the conversion chose. A graph is compiled
+        for them; a program is run as it is.
     seed : int
         Of Poisson input.
     input_coding : {"rate", "poisson", "bias"}, optional
@@ -279,6 +284,12 @@ def run(
         Go on from there.
     workers, dask : int; str or distributed.Client, optional
         Run in so many processes of this machine, or on a Dask cluster's workers; the result is the same.
+
+    Returns
+    -------
+    Recording
+        Its `diagnostics` say where samples have another scale than the calibration's, or a program runs for
+        other steps than it was compiled for and that can hurt; a `FindingWarning` says so too.
 
     Raises
     ------
@@ -296,9 +307,12 @@ def run(
     if isinstance(job.model, Program):
         laid_out(job.model)
     samples = x if isinstance(x, Stored) else np.asarray(x)
-    return run_job(
+    recording = run_job(
         job, samples, progress=progress, partial=partial, resume=resume, workers=workers, dask=dask
     )
+    for found in recording.diagnostics:
+        warnings.warn(render(found), FindingWarning, stacklevel=2)
+    return recording
 
 
 def learn(graph: Graph, x: npt.ArrayLike, y: npt.ArrayLike, *, rule: str = "pes", **options: Any) -> Graph:

@@ -325,3 +325,16 @@ def test_check_lets_a_project_weigh_findings(folder, tmp_path, capsys):
 def test_check_times_its_passes(folder, capsys):
     call("check", folder / "mlp.nd", "--time-passes")
     assert "partition" in capsys.readouterr().err
+
+
+def test_samples_in_another_scale_than_the_calibrations_are_named_in_text_and_json(folder, capsys):
+    data = digits()
+    np.savez(folder / "scaled.npz", x=data.x_test * 255, y=data.y_test)
+    figures = run(folder, "--limit", 12, "--steps", 8, data="scaled.npz")
+    out, err = capsys.readouterr()
+    assert "warning[ND714]" in out
+    assert "--divide-by 255" in err
+    assert "ND714" in {f["code"] for f in figures["findings"]}
+    figures = run(folder, "--limit", 12, "--steps", 8, "--divide-by", 255, data="scaled.npz")
+    assert "ND714" not in {f["code"] for f in figures["findings"]}
+    assert "ND714" not in "".join(capsys.readouterr())

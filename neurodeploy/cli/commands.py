@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from neurodeploy.cli.console import note, printable, progress, show_findings
 from neurodeploy.cli.nir import told
 from neurodeploy.cli.outputs import Named, ensure_folder, ensure_outputs
 from neurodeploy.data import Samples, open_samples, read_calibration
-from neurodeploy.errors import DataError, OptionError
+from neurodeploy.errors import DataError, FindingWarning, OptionError
 from neurodeploy.files import is_stdout, is_stream, write_beside
 from neurodeploy.frontends.dispatch import is_nir
 from neurodeploy.ir.plausible import implausible
@@ -102,7 +103,8 @@ def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
         show_findings(program.diagnostics if not program.errors else ())
         model = stages.laid_out(program.raise_for_errors())
     try:
-        with progress(f"{graph.name} on {args.backend}") as advance:
+        with progress(f"{graph.name} on {args.backend}") as advance, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FindingWarning)  # they are shown as findings below
             recording = stages.run(
                 model,
                 data.x,
@@ -119,6 +121,7 @@ def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
             )
     except Interrupted as stop:
         return _leave_partial(args, model, data, stop)
+    show_findings(recording.diagnostics)
     report = ladders.with_ladder(args, _run_report(model, recording, data), model, data)
     _write_run(args, report, recording)
     # Who has the figures as JSON on standard output wants nothing else there.

@@ -28,7 +28,10 @@ LEAST = {
 """Smallest value of the whole numbers in ops' fields."""
 TIMES = ("tau", "tau_syn", "tau_mem")
 WHOLE = ("steps", "nef", "latency", "dead_units", "saturated_units")
-NUMBERS = ("divide_by", "rate", "gain", "peak_drive", "peak_membrane", "rate_mean")
+NUMBERS = (
+    "divide_by", "rate", "gain", "peak_drive", "peak_membrane", "rate_mean", "calibration_min",
+    "calibration_max",
+)  # fmt: skip
 ABOVE_ZERO = ("steps", "nef", "divide_by", "rate")
 """Entries of `Graph.meta` and `Node.notes` that stages compute with."""
 

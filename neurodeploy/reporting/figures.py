@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.compiler.resources import core_rows, whole_rows
+from neurodeploy.compiler.scales import run_length
 from neurodeploy.diagnostics import Diagnostic, in_order
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import ConvMap, Map, Program, SparseMap
@@ -106,7 +107,12 @@ def run_figures(
         "layers": layer_figures(model, r),
         "raster": raster_figures(model, r),
         **(program_figures(model) if isinstance(model, Program) else {}),
+        "findings": finding_figures((*_found(model), *r.diagnostics)),
     }
+
+
+def _found(model: Graph | Program) -> tuple[Diagnostic, ...]:
+    return model.diagnostics if isinstance(model, Program) else ()
 
 
 def model_figures(
@@ -154,6 +160,10 @@ def run_card(
         "dt": recording.dt,
         "seed": recording.seed,
     }
+    if isinstance(model, Program) and run_length(model) != recording.steps:
+        card["compiled_for_steps"] = run_length(model)
+    if recording.diagnostics:
+        card["findings_of_the_run"] = ", ".join(f"{d.code} {d.name}" for d in recording.diagnostics)
     return card | dict(facts) | {"not_verified_on_silicon": list(NOT_ON_SILICON[recording.backend])}
 
 

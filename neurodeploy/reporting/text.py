@@ -74,6 +74,8 @@ def run_text(figures: Mapping[str, Any]) -> str:
         parts.append(fullest(figures["cores"]))
     if any(figures.get("overflowed_samples", {}).values()):
         parts.append(overflow_line(figures))
+    of_the_run = str(figures["card"].get("findings_of_the_run", ""))
+    parts += [finding_line(f) for f in figures.get("findings", ()) if f["code"] in of_the_run]
     parts.append(card_text(figures["card"]))
     return "\n\n".join(parts)
 

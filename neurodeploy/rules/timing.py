@@ -47,3 +47,22 @@ SYNOPS = Rule(
     remedy="Convert with a lower rate, prune, or slow the input down.",
     example="a layer of 40 million synapses at 0.1 spikes per step",
 )  # fmt: skip
+OTHER_RUN_LENGTH = Rule(
+    "ND713", "other-run-length", WARNING, RATE,
+    "a run of {used:,} steps with a program compiled for {limit:,}: {what}",
+    why="A program's scales and biases are made for runs of one length. Where a chip's neurons begin at "
+    "rest, the charge they should begin with is spread over these steps; and a register that has room for "
+    "them can wrap in a longer run.",
+    remedy="Compile for the run: nd.compile(graph, target, steps={used}), or --steps {used}.",
+    example="nd.run(program, x, steps=1000) with a program compiled for 64",
+)  # fmt: skip
+OTHER_SCALE = Rule(
+    "ND714", "other-scale", WARNING, RATE,
+    "samples go from {least:.4g} to {most:.4g} when divided by {divisor:.4g}; those of the calibration go "
+    "from {low:.4g} to {high:.4g}",
+    why="Thresholds and scales were set by the calibration samples; inputs far beyond their range saturate, "
+    "and inputs far below it hardly spike.",
+    remedy="Give samples in the scale of the calibration; --divide-by {fitting:.4g} brings their largest "
+    "value to the calibration's.",
+    example="pixels of 0 to 255 where calibration had them from 0 to 1",
+)  # fmt: skip

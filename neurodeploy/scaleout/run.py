@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ import numpy as np
 from neurodeploy.arrays import Rows, Stored
 from neurodeploy.data import check_samples
 from neurodeploy.recording import Recording
-from neurodeploy.runs import Partial, Progress, run_in_chunks
+from neurodeploy.runs import Interrupted, Partial, Progress, run_in_chunks
 from neurodeploy.scaleout.cluster import connect, resident
 from neurodeploy.scaleout.job import Job, Run, entering, open_job
+from neurodeploy.scaleout.premises import broken_premises
 from neurodeploy.scaleout.shards import Shard, Task, clear, in_folder, run_in_shards, shard_size
 
 if TYPE_CHECKING:
@@ -54,14 +56,33 @@ def run_job(
     """
     check_samples(x, x.name if isinstance(x, Stored) else "samples")
     entering(job.graph, x[:1], job.divide_by)
+    found = broken_premises(job, x)
     kept = None if partial is None else Partial(Path(partial), job.key(x), resume)
+    try:
+        recording = _run(job, x, kept, workers=workers, dask=dask, progress=progress)
+    except Interrupted as stop:
+        if stop.recording is not None:
+            stop.recording = dataclasses.replace(stop.recording, diagnostics=found)
+        raise
+    return dataclasses.replace(recording, diagnostics=found)
+
+
+def _run(
+    job: Job,
+    x: Rows,
+    kept: Partial | None,
+    *,
+    workers: int | None,
+    dask: str | Client | None,
+    progress: Progress | None,
+) -> Recording:
     if workers is not None or dask is not None:
         with connect(workers=workers, dask=dask) as client:
             size = shard_size(x, chunk=job.chunk, workers=workers or len(client.nthreads()))
             with resident(client, job) as engine:
                 return run_in_shards(engine, x, size=size, progress=progress, partial=kept)
     if kept is not None and in_folder(kept.path):
-        if resume:
+        if kept.resume:
             engine = functools.partial(_here, open_job(job))
             size = shard_size(x, chunk=job.chunk, workers=1)
             return run_in_shards(engine, x, size=size, progress=progress, partial=kept)
