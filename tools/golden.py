@@ -85,6 +85,36 @@ def run() -> str:
     return re.sub(r"\b[0-9a-f]{16}\b", "(digest)", text)
 
 
+def conversion() -> str:
+    """Show what a conversion did: to a network of whole halves, so that sums are exact everywhere."""
+    rng = np.random.default_rng(0)
+
+    def halves(*shape: int) -> np.ndarray:
+        return rng.integers(-2, 4, shape) / 2
+
+    norm = ops.BatchNorm(np.full(4, 2.0), np.zeros(4), np.zeros(4), np.full(4, 0.25), 0.75)
+    nodes = (
+        Node("image", ops.Input((2, 6, 6)), layer="InputLayer"),
+        Node("pad", ops.Pad(((0, 0), (0, 1), (0, 1))), layer="ZeroPadding2D"),
+        Node("conv", ops.Conv2d(halves(4, 2, 3, 3), np.zeros(4)), layer="Conv2D"),
+        Node("norm", norm, layer="BatchNormalization"),
+        Node("relu", ops.ReLU(), layer="ReLU"),
+        Node("drop", ops.Identity(), layer="Dropout"),
+        Node("flat", ops.Flatten(), layer="Flatten"),
+        Node("digit", ops.Affine(halves(3, 100), np.zeros(3)), layer="Dense"),
+        Node("digit.softmax", ops.Softmax(), "digit", "Dense"),
+        Node("output", ops.Output((3,))),
+    )  # fmt: skip
+    edges = tuple(pairwise(node.name for node in nodes))
+    source = Graph(nodes, edges, 2.0**-10, "golden", {"source": "golden.keras"})
+    x = rng.integers(0, 5, (16, 2, 6, 6)) / 4
+    parts = [
+        nd.report(nd.convert(source, calibration=x, steps=16, neuron=neuron)).layers()
+        for neuron in ("if-soft", "cuba")
+    ]
+    return "\n\n".join(parts)
+
+
 def ladder() -> str:
     """Show an accuracy ladder, of figures that are not measured."""
     rungs = [
@@ -119,7 +149,7 @@ def bundle() -> str:
 
 
 CASES: tuple[Callable[[], str], ...] = (
-    graph, passes, check, findings, run, ladder, bundle,
+    graph, passes, check, findings, run, conversion, ladder, bundle,
 )  # fmt: skip
 
 

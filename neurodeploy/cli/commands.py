@@ -25,7 +25,6 @@ from neurodeploy.frontends.dispatch import is_nir
 from neurodeploy.ir.plausible import implausible
 from neurodeploy.program import Program
 from neurodeploy.reporting import REPORT_FILES, Report, read_report
-from neurodeploy.reporting.text import layer_table
 from neurodeploy.runs import Interrupted
 from neurodeploy.scaleout.shards import in_folder
 
@@ -47,7 +46,7 @@ def convert(args: argparse.Namespace) -> int:
         raise OptionError(f"'{args.model}' is a spiking network already; name the trained model")
     spiking, kept = (_adopted(graph, args), True) if graph.is_spiking else _converted(graph, args)
     stages.save(spiking, args.out)
-    print(layer_table(stages.report(spiking).figures["layers"]))
+    print(stages.report(spiking).layers())
     print(f"\n{args.out}: {spiking.name}, {len(spiking.neurons)} populations, digest {spiking.digest()[:16]}")
     return DONE if kept else FINDINGS
 

@@ -353,6 +353,8 @@ def _noted(graph: Graph, node: Node, z: Floats, found: Responses) -> Graph:
     }
     if node.op.spiking:
         steps = len(response.train)
+        threshold = unit if is_encoder(node) else response.threshold  # an encoder spikes once per unit
+        notes["threshold_min"], notes["threshold_max"] = float(threshold.min()), float(threshold.max())
         notes["dead_units"] = int(((rates.max(axis=0) == 0) & (wanted.max(axis=0) > 0)).sum())
         notes["saturated_units"] = int((rates.max(axis=0) * (steps - response.latency) >= steps - 2).sum())
     return graph.with_node(node.name, unit=unit, notes=notes)

@@ -60,7 +60,14 @@ def drop_inert(graph: Graph, node: Node) -> Graph | None:
         # a sum that several read: without the node each would add up by itself
         one = ops.Scale(np.ones((1,) * len(graph.shapes[node.name])))
         return None if isinstance(node.op, ops.Scale) else surgery.replace_op(graph, node, one)
-    return graph.without_node(node.name)
+    own = _is_own_layer(graph, node) and len(graph.sources(node.name)) == 1  # sums go on in what follows
+    without = graph.without_node(node.name)
+    return surgery.note_dropped(without, surgery.named(node)) if own else without
+
+
+def _is_own_layer(graph: Graph, node: Node) -> bool:
+    """Whether a node is a whole layer of the user's, not the activation of one."""
+    return bool(node.layer) and all(n.origin != node.origin for n in graph if n.name != node.name)
 
 
 def _is_inert(graph: Graph, node: Node) -> bool:
@@ -96,7 +103,9 @@ def drop_softmax(graph: Graph, node: Node) -> Graph | None:
     """Drop a final softmax, which does not change which output is the largest."""
     if not isinstance(node.op, ops.Softmax) or graph.targets(node.name) != (graph.output.name,):
         return None
-    return surgery.replace_op(graph, node, ops.Identity()).with_meta(softmax=f"dropped: {node.origin}")
+    own = _is_own_layer(graph, node)
+    what = surgery.named(node) if own else f"softmax of {node.origin}"
+    return surgery.note_dropped(surgery.replace_op(graph, node, ops.Identity()), what)
 
 
 def hoist_activation(graph: Graph, node: Node) -> Graph | None:
@@ -121,7 +130,7 @@ def fold_moves_into_input(graph: Graph, node: Node) -> Graph | None:
         op = ops.Input(node.op.shape, node.op.shape)
     else:
         return None
-    return surgery.replace_op(graph, entry, op).without_node(node.name)
+    return surgery.absorb(graph, entry, node, op)
 
 
 def fold_moves_into_affine(graph: Graph, node: Node) -> Graph | None:
@@ -143,7 +152,7 @@ def fold_moves_into_affine(graph: Graph, node: Node) -> Graph | None:
     weight[:, places.ravel().astype(np.int64)] = node.op.weight
     graph = surgery.replace_op(graph, node, dataclasses.replace(node.op, weight=weight))
     for link in chain[:-1]:
-        graph = graph.without_node(link.name)
+        graph = surgery.absorb(graph, graph[node.name], link, graph[node.name].op)
     return surgery.replace_op(graph, chain[-1], ops.Flatten())
 
 

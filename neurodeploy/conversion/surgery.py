@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from neurodeploy.ir.graph import Edge, Graph, Node
 from neurodeploy.ir.ops import Op
@@ -32,11 +32,30 @@ def replace_op(graph: Graph, node: Node, op: Op) -> Graph:
 
 def absorb(graph: Graph, host: Node, node: Node, op: Op) -> Graph:
     """Return a graph without `node`, whose work `host` does with the given op; a user's layer is noted."""
-    notes = host.notes
+    told = [*_listed(host.notes, "folded"), *_listed(node.notes, "folded")]
     if node.layer and node.origin != host.origin:
-        folded = ", ".join(filter(None, (str(notes.get("folded", "")), node.origin)))
-        notes = {**notes, "folded": folded}
+        told.append(named(node))
+    notes = {**host.notes, "folded": LIST.join(dict.fromkeys(told))} if told else host.notes
     return graph.with_node(host.name, op=op, notes=notes).without_node(node.name)
+
+
+LIST = "; "
+"""Between the layers that a note, or an entry of `Graph.meta`, lists."""
+
+
+def _listed(notes: Mapping[str, float | str], key: str) -> list[str]:
+    return str(notes[key]).split(LIST) if notes.get(key) else []
+
+
+def named(node: Node) -> str:
+    """Name a layer as the user knows it, with its kind."""
+    return f"{node.origin} ({node.layer})"
+
+
+def note_dropped(graph: Graph, what: str) -> Graph:
+    """Return a graph whose `meta` says that a layer, or a part of one, was left out."""
+    dropped = [*_listed(graph.meta, "dropped"), what]
+    return graph.with_meta(dropped=LIST.join(dict.fromkeys(dropped)))
 
 
 def swap(graph: Graph, first: Node, second: Node) -> Graph:

@@ -30,7 +30,7 @@ TIMES = ("tau", "tau_syn", "tau_mem")
 WHOLE = ("steps", "nef", "latency", "dead_units", "saturated_units")
 NUMBERS = (
     "divide_by", "rate", "gain", "peak_drive", "peak_membrane", "rate_mean", "calibration_min",
-    "calibration_max",
+    "calibration_max", "relative_error", "threshold_min", "threshold_max", "calibration_samples",
 )  # fmt: skip
 ABOVE_ZERO = ("steps", "nef", "divide_by", "rate")
 """Entries of `Graph.meta` and `Node.notes` that stages compute with."""

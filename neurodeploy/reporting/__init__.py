@@ -12,9 +12,10 @@ from typing import Any
 
 from neurodeploy.errors import DataError, OutputError
 from neurodeploy.files import write_beside
+from neurodeploy.reporting.conversion import conversion_text
 from neurodeploy.reporting.figures import FORMAT, MODEL_FORMAT
 from neurodeploy.reporting.ladder import draw_ladder, ladder_text
-from neurodeploy.reporting.text import model_text, run_text
+from neurodeploy.reporting.text import layer_table, model_text, run_text
 
 __all__ = ["REPORT_FILES", "Report", "read_report"]
 
@@ -50,8 +51,15 @@ class Report:
         object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
 
     def __str__(self) -> str:
-        text = run_text(self.figures) if self.of_run else model_text(self.figures)
+        text = run_text(self.figures) if self.of_run else model_text(self.figures, self.layers())
         return f"{text}\n\n{ladder_text(self.figures['ladder'])}" if "ladder" in self.figures else text
+
+    def layers(self) -> str:
+        """Write the table of layers; for a converted network, with what the conversion did to them."""
+        layers, found = self.figures["layers"], self.figures.get("conversion")
+        if found and "cores" not in self.figures:
+            return conversion_text(layers, found)
+        return layer_table(layers) if layers else ""
 
     @property
     def of_run(self) -> bool:

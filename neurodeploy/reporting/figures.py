@@ -19,6 +19,7 @@ from neurodeploy.ir.graph import Graph
 from neurodeploy.program import ConvMap, Map, Program, SparseMap
 from neurodeploy.recording import Recording
 from neurodeploy.reporting.changes import change_rows
+from neurodeploy.reporting.conversion import conversion_figures
 from neurodeploy.reporting.fits import core_count
 
 FORMAT = "neurodeploy run 1"
@@ -119,10 +120,12 @@ def model_figures(
     model: Graph | Program, *, facts: Mapping[str, str | float | None] | None = None
 ) -> dict[str, Any]:
     """Collect what is known of a network before it runs: layers, and cores and findings of a program."""
+    converted = conversion_figures(model.graph if isinstance(model, Program) else model)
     return {
         "format": MODEL_FORMAT,
         "card": model_card(model) | dict(facts or {}),
         "layers": layer_figures(model),
+        **({"conversion": converted} if converted else {}),
         **(program_figures(model) if isinstance(model, Program) else {}),
     }
 

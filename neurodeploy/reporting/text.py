@@ -89,12 +89,12 @@ def overflow_line(figures: Mapping[str, Any]) -> str:
     )
 
 
-def model_text(figures: Mapping[str, Any]) -> str:
-    """Write a network or a program that has not run: its layers, cores and findings, and what it is."""
+def model_text(figures: Mapping[str, Any], layers: str) -> str:
+    """Write a network or a program that has not run: its layers, as written, cores, findings, what it is."""
     cores, found = figures.get("cores", ()), figures.get("findings", ())
     parts = [model_headline(figures)]
-    if figures["layers"]:
-        parts.append(layer_table(figures["layers"]))
+    if layers:
+        parts.append(layers)
     if cores:
         parts.append(fullest(cores))
     if found:

@@ -59,7 +59,7 @@ def test_what_a_keras_network_is_made_of_folds_into_layers_with_weights(rng):
         ("norm", ops.BatchNorm(*np.ones((4, 4))), "norm", "BatchNormalization"),
         ("relu", ops.ReLU()),
         ("pool", ops.AvgPool2d((2, 2), (2, 2))),
-        ("drop", ops.Identity()),
+        ("drop", ops.Identity(), "drop", "Dropout"),
         ("last", ops.Transpose((1, 2, 0))),
         ("flat", ops.Flatten()),
         ("fc", ops.Affine(normal(rng, 3, 16), np.zeros(3))),
@@ -69,8 +69,8 @@ def test_what_a_keras_network_is_made_of_folds_into_layers_with_weights(rng):
     folded = fold(graph)
     assert kinds(folded) == ["Input", "Conv2d", "ReLU", "AvgPool2d", "Flatten", "Affine", "Output"]
     assert difference(graph, folded, normal(rng, 3, 2, 8, 8)) < 1e-12
-    assert folded["conv"].notes["folded"] == "norm"
-    assert folded.meta["softmax"] == "dropped: soft"
+    assert folded["conv"].notes["folded"] == "norm (BatchNormalization)"
+    assert folded.meta["dropped"] == "softmax of soft; drop (Dropout)"
 
 
 def test_batch_norm_in_front_of_a_padded_convolution_becomes_a_convolution_of_its_own(rng):
