@@ -5,13 +5,14 @@
 
 A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. In a session, lines that begin
 with ``$`` are commands and stay; what follows them is output. Sessions whose data is missing (MNIST:
-environment variable NEURODEPLOY_DATA, or ../shared/data) are left as they are. A test compares both with what
-the code does.
+see tools/data_folder.py) are left as they are. A test compares both with what the code does, figure by figure
+but for seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -232,13 +235,33 @@ def mnist() -> Path | None:
     return data_folder.find(NEEDS_MNIST)
 
 
+ARITHMETIC_OF = ROOT / "tools" / "results" / "readme_arithmetic.json"
+"""Says with which arithmetic the sessions in README were made."""
+
+
+def arithmetic() -> str:
+    """Return a digest of how this machine rounds: its NumPy, and the order in which its BLAS adds.
+
+    Thresholds are found in floats: where this differs, the last digits of spikes may, and digests with them.
+    """
+    rng = np.random.default_rng(0)
+    found = hashlib.sha256(np.__version__.encode())
+    for rows, inner, columns in ((3, 5, 7), (64, 64, 64), (256, 784, 128), (1000, 257, 10)):
+        found.update((rng.normal(size=(rows, inner)) @ rng.normal(size=(inner, columns))).tobytes())
+    found.update(np.exp(rng.normal(size=(100, 77))).sum(axis=1).tobytes())
+    return found.hexdigest()[:16]
+
+
 def main() -> None:
     """Write README.md."""
     parser = argparse.ArgumentParser(description="Write the generated parts of README.md anew.")
     parser.add_argument("--sessions", action="store_true", help="run the sessions too")
     rule_matrix.write_measured()
     text = with_tables(README.read_text(encoding="utf-8"))
-    README.write_text(with_sessions(text) if parser.parse_args().sessions else text, encoding="utf-8")
+    if parser.parse_args().sessions:
+        text = with_sessions(text)
+        ARITHMETIC_OF.write_text(json.dumps({"arithmetic": arithmetic()}) + "\n", encoding="utf-8")
+    README.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
