@@ -5,7 +5,6 @@
     python tools/bench_rules.py --rule dfa --tier R --validate
 
 Without ``--validate`` every seed learns from the whole training set and sees the test set once, at its end.
-With it the last 5,000 training samples are held out, and the test set stays closed: so numbers are chosen.
 With it the last 5,000 training samples are held out, and the test set stays closed: numbers are chosen so.
 """
 
