@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +17,7 @@ from neurodeploy.backends.host_state import part_randoms, set_state, state_of
 from neurodeploy.errors import OptionError
 
 nengo_simulator: Any = importlib.import_module("nengo.simulator")
+SimPyFunc: Any = importlib.import_module("nengo.builder.operator").SimPyFunc
 loihi_simulator: Any = importlib.import_module("nengo_loihi.simulator")
 
 
@@ -38,11 +41,25 @@ class Host:
             if name in owner.sims:
                 seed = (owner.sims[name].seed + trial.number) % 2**31
                 self.sims[name] = _alone(getattr(owner.model, name), owner, seed)
+        self._part_functions({id(node.output): node for node in owner.network.all_nodes})
         self.sims["emulator"] = trial
         self.runner = loihi_simulator.StepRunner(owner.model, self.sims, owner.precompute, owner.timers)
         self.probes = [p for name, sim in self.sims.items() if name != "emulator" for p in sim.model.probes]
         self.fed: list[tuple[Any, npt.NDArray[Any], npt.NDArray[Any]]] = []
         self.silenced: list[Any] = []  # nodes that were fed once; what they were built to is not run again
+
+    def _part_functions(self, nodes: Mapping[int, Any]) -> None:
+        """Give the nodes, by the identity of what they were built to, copies of their objects.
+
+        What nodes share they share in the copy too. A plain function is its own copy.
+        """
+        copied: dict[int, Any] = {}
+        for sim in self._simulators():
+            for i, op in enumerate(sim._step_order):
+                if isinstance(op, SimPyFunc) and id(op.fn) in nodes:
+                    own = _copied(op.fn, nodes[id(op.fn)], copied)
+                    op = SimPyFunc(op.output, own, op.t, op.x, op.tag)
+                    sim._steps[i] = op.make_step(sim.signals, sim.dt, sim.rng)
 
     def feed(self, data: Mapping[Any, npt.NDArray[Any]]) -> None:
         """Set what nodes put out in the coming steps, arrays (steps, size).
@@ -142,6 +159,18 @@ class Host:
             return np.asarray(self.outputs[probe])
         sims = [s for n, s in self.sims.items() if n != "emulator" and probe in s.model.probes]
         return np.asarray(sims[0].data[probe])
+
+
+def _copied(function: Any, node: Any, copied: dict[int, Any]) -> Any:
+    """Copy what a node calls; if it cannot be copied, say so and return itself."""
+    try:
+        return copy.deepcopy(function, copied)
+    except Exception as error:  # whatever an object of the user's raises
+        warnings.warn(
+            f"what {node} calls cannot be copied ({error}): all samples share it, and what it keeps",
+            stacklevel=2,
+        )
+        return function
 
 
 def _nothing() -> None:

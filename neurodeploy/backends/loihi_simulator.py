@@ -42,7 +42,11 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         to nengo-loihi's own emulator.
     n_samples : int, optional
         Run so many samples side by side. Probes then have data of shape (n_samples, T, size), and `run_steps`
-        takes what nodes put out in each sample. Sample i equals a simulation of its own with ``seed + i``.
+        takes what nodes put out in each sample. Sample i equals a simulation of its own with ``seed + i``
+        as far as nodes keep nothing that samples share: what a process keeps, and a callable object or the
+        object of a bound method, is copied for each sample (the object given is not called itself; one
+        that cannot be copied is shared, with a warning). A plain function is shared, with all it keeps in
+        its closure, its defaults or in global variables; so are functions of connections.
 
     Raises
     ------

@@ -45,9 +45,7 @@ def synapse(rng, size, n_axons, name):
     rows = int(rng.integers(1, n_axons + 1)) if shared else n_axons
     length = [int(rng.integers(1, span + 1)) for _ in range(rows)]
     made.weights = [kind(rng, (atoms, n)).astype(np.int32) for n in length]
-    made.indices = [
-        np.tile(np.sort(rng.permutation(span)[:n]), (atoms, 1)).astype(np.int32) for n in length
-    ]
+    made.indices = [np.tile(np.sort(rng.permutation(span)[:n]), (atoms, 1)).astype(np.int32) for n in length]
     if shared:
         made.axon_to_weight_map = rng.integers(0, rows, n_axons)
         made.axon_compartment_bases = rng.integers(-1, size - span + 1, n_axons)

@@ -1,5 +1,6 @@
 """Nengo networks on our chip, against nengo_loihi.Simulator."""
 
+import threading
 from importlib.metadata import entry_points
 
 import numpy as np
@@ -11,7 +12,11 @@ from neurodeploy.errors import OptionError
 
 nengo, loihi = nengo_module(), nengo_loihi_module()
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:Lost", "ignore:Model is precomputable", "ignore:PES learning rule", "ignore:.*PES error"
+    "ignore:NengoLoihi does not support initial values",
+    "ignore:Lost",
+    "ignore:Model is precomputable",
+    "ignore:PES learning rule",
+    "ignore:.*PES error",
 )
 
 
@@ -146,6 +151,56 @@ def test_many_samples_at_once_equal_one_at_a_time(learning, options, rng):
             sim.run_steps(30)
             for probe, data in together.items():
                 assert np.array_equal(data[i], sim.data[probe]), str(probe)
+
+
+class Counter:
+    """Keeps how often it was called; cannot be copied with a lock."""
+
+    def __init__(self, lock=None):
+        self.calls, self.lock = 0, lock
+
+    def __call__(self, t):
+        self.calls += 1
+        return [self.calls * 0.01]
+
+    def look(self, t):
+        return [self.calls * 0.02]
+
+
+def counting(counter, *, chip):
+    with nengo.Network(seed=1) as net:
+        nodes = [nengo.Node(counter, size_out=1), nengo.Node(counter.look, size_out=1)]
+        ensemble = nengo.Ensemble(20, 1)
+        if chip:
+            nengo.Connection(nodes[0], ensemble)
+        for probed in (*nodes, ensemble):
+            nengo.Probe(probed)
+    return net
+
+
+@pytest.mark.parametrize("chip", [False, True])
+def test_samples_do_not_share_the_objects_nodes_call(chip):
+    counter = Counter()
+    net = counting(counter, chip=chip)
+    with nd.LoihiSimulator(net, progress_bar=False, n_samples=3, seed=8) as sim:
+        for begin in (lambda: None, sim.reset):
+            begin()
+            sim.run_steps(4)
+            sim.run_steps(6)
+            together = [sim.data[p] for p in net.all_probes]
+            for i in range(3):
+                alone = data_of(
+                    loihi.Simulator, counting(Counter(), chip=chip), (0.004, 0.006), target="sim", seed=8 + i
+                )
+                for data, expected in zip(together, alone.values(), strict=True):
+                    assert np.array_equal(data[i], expected)
+    assert counter.calls == 0
+
+
+def test_an_object_that_cannot_be_copied_is_shared_with_a_warning():
+    net = counting(Counter(threading.Lock()), chip=False)
+    with pytest.warns(UserWarning, match=r"what <Node.*> calls cannot be copied .*: all samples share it"):
+        nd.LoihiSimulator(net, progress_bar=False, n_samples=2).close()
 
 
 def test_data_of_samples_are_empty_before_a_run_after_reset_and_when_cleared():
