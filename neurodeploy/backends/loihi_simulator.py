@@ -123,8 +123,10 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         SimulatorClosed
             If the simulator is closed.
         OptionError
-            If `data` does not fit.
+            If `data` does not fit, or `steps` is no whole number.
         """
+        if not isinstance(steps, (int, np.integer)):
+            raise OptionError(f"steps={steps!r}; give a whole number of steps, or seconds to run()")
         if self.n_samples is None:
             if data is not None:
                 raise OptionError("data per sample needs LoihiSimulator(network, n_samples=...)")
@@ -255,16 +257,20 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         SimulatorClosed
             If the simulator is closed.
         OptionError
-            If the state is that of another network, or of one that was built to other weights: give the
-            network a seed.
+            If the state is that of another network, or of one that was built to other weights (give the
+            network a seed), or is no state; the simulator is then as it was before.
         """
         self._check_open("Cannot set the state of a closed Simulator.")
+        if not isinstance(state, Mapping) or "network" not in state:
+            raise OptionError(
+                "this is no state of a LoihiSimulator: it lacks 'network'; give what get_state returned"
+            )
         if state["network"] != loihi_state.fingerprint(self):
             raise OptionError(
                 "this state belongs to another network, or to one built with other weights; build the same "
                 "network with the same seed, dt and n_samples"
             )
-        loihi_state.set_state(self, state)
+        loihi_state.checked_set_state(self, state)
 
     def _check_open(self, message: str) -> None:
         if self.closed:

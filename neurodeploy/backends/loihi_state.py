@@ -12,6 +12,7 @@ import numpy as np
 
 from neurodeploy.backends import host_state
 from neurodeploy.backends.chip import Chip
+from neurodeploy.errors import OptionError
 
 
 def state_of(sim: Any) -> dict[str, Any]:
@@ -54,6 +55,64 @@ def set_state(sim: Any, state: Mapping[str, Any]) -> None:
         sim._probe_outputs[probe].extend(np.array(x) for x in data)
     sim._probe_step_time()
     sim._show()
+
+
+def checked_set_state(sim: Any, state: Any) -> None:
+    """Put a state of anybody's back, or leave the simulator as it is.
+
+    Raises
+    ------
+    OptionError
+        If it is no state of such a simulator.
+    """
+    before = state_of(sim)
+    trouble = _unlike(state, before)
+    if trouble:
+        raise OptionError(f"this is no state of a LoihiSimulator: {trouble}; give what get_state returned")
+    steps = [(host, list(host._steps)) for host in _all_hosts(sim)]
+    try:
+        set_state(sim, state)
+    except Exception as error:  # whatever comes of values deep inside that are not what they should be
+        for host, kept in steps:
+            host._steps[:] = kept
+        set_state(sim, before)
+        raise OptionError(
+            f"this is no state of a LoihiSimulator ({type(error).__name__}: {error}); "
+            "give what get_state returned"
+        ) from error
+
+
+def _unlike(state: Any, mine: Any, place: str = "it") -> str | None:
+    """Say where a state differs in form from one of the same simulator, or return None."""
+    if isinstance(mine, dict):
+        return _unlike_by_name(state, mine, place)
+    if isinstance(mine, np.ndarray):
+        if not isinstance(state, np.ndarray) or (state.shape, state.dtype) != (mine.shape, mine.dtype):
+            return f"{place} is no array of {mine.dtype} of shape {mine.shape}"
+    elif type(mine) is int and (not isinstance(state, (int, np.integer)) or isinstance(state, bool)):
+        return f"{place} is no whole number"
+    elif isinstance(mine, (list, tuple)) and not isinstance(state, (list, tuple)):
+        return f"{place} is no list"
+    return None
+
+
+def _unlike_by_name(state: Any, mine: dict[Any, Any], place: str) -> str | None:
+    if not isinstance(state, Mapping):
+        return f"{place} is no dict"
+    for name, value in mine.items():
+        if not isinstance(name, str):  # what is there at one time only
+            continue
+        if name not in state:
+            return f"{place} lacks '{name}'"
+        trouble = _unlike(state[name], value, f"'{name}'")
+        if trouble:
+            return trouble
+    return None
+
+
+def _all_hosts(sim: Any) -> list[Any]:
+    of_samples = [s for host in sim._hosts for name, s in host.sims.items() if name != "emulator"]
+    return [*hosts_of(sim), *of_samples]
 
 
 def hosts_of(sim: Any) -> list[Any]:

@@ -219,6 +219,14 @@ def test_a_number_of_samples_that_is_none_is_refused(n_samples):
         nd.LoihiSimulator(network(), n_samples=n_samples, progress_bar=False)
 
 
+@pytest.mark.parametrize("n_samples", [None, 2])
+def test_steps_that_are_no_whole_number_are_refused(n_samples):
+    with nd.LoihiSimulator(network(), n_samples=n_samples, progress_bar=False) as sim:
+        with pytest.raises(OptionError, match=r"steps=2.5; give a whole number of steps"):
+            sim.run_steps(2.5)
+        assert sim.n_steps == 0
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "a"])
 def test_data_that_are_no_finite_numbers_are_refused(value):
     net = network()

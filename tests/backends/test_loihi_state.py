@@ -158,6 +158,52 @@ def test_the_state_of_another_network_is_refused():
         other.set_state(state)
 
 
+def without(name):
+    return lambda state: {k: v for k, v in state.items() if k != name}
+
+
+BROKEN = {
+    "empty": lambda state: {},
+    "no dict": lambda state: None,
+    "no hosts": without("hosts"),
+    "no chip": without("chip"),
+    "no data": without("data"),
+    "n_steps": lambda state: {**state, "n_steps": "a"},
+    "chip": lambda state: {**state, "chip": {**state["chip"], "errors": np.zeros(77)}},
+    "host": lambda state: {**state, "hosts": [{}]},
+    "few samples": lambda state: {**state, "samples": [], "data": [[]] * 9},
+}
+
+
+@pytest.mark.parametrize("n_samples", [None, 2])
+@pytest.mark.parametrize("broken", BROKEN)
+def test_what_is_no_state_is_refused_and_changes_nothing(pair, broken, n_samples):
+    sim, earlier, now, expected = pair[n_samples]
+    sim.set_state(now)
+    with pytest.raises(OptionError, match="this is no state of a LoihiSimulator"):
+        sim.set_state(BROKEN[broken](earlier))
+    assert sim.n_steps == 12
+    sim.run_steps(5)
+    assert_same(data_of(sim), expected)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Simulators with and without samples, a state after 7 steps, one after 12, and data after 17."""
+    found = {}
+    for n_samples in (None, 2):
+        sim = simulator(network(learning=True), n_samples=n_samples)
+        sim.run_steps(7)
+        earlier = sim.get_state()
+        sim.run_steps(5)
+        now = sim.get_state()
+        sim.run_steps(5)
+        found[n_samples] = (sim, earlier, now, data_of(sim))
+    yield found
+    for sim, *_ in found.values():
+        sim.close()
+
+
 class Locked(nengo.Process):
     """Keeps what cannot be copied."""
 
