@@ -399,6 +399,15 @@ def read_samples(path: str, limit: Optional[int]) -> Tuple[Any, Any]:
         raise HostError(f"'{path}' cannot be read: {error}") from error
 
 
+def check_steps(steps: int, compiled: int) -> None:
+    """Refuse a run in which registers could pass their ends: they are laid out for the compiled steps."""
+    if not 1 <= steps <= compiled:
+        raise HostError(
+            f"{steps} steps are asked for, and the registers of this program hold for 1 to {compiled}; "
+            "for longer runs write the bundle anew: neurodeploy deploy FILE.nd --steps T -o FOLDER"
+        )
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the bundle this file lies in; exit status 0, or 2 with one line that says why not."""
     parser = argparse.ArgumentParser(description="Run the compiled network of this bundle.")
@@ -439,6 +448,7 @@ def _work(image: Image, options: argparse.Namespace) -> Image:
         return report
     x, y = read_samples(options.samples, options.limit)
     steps = image["steps"] if options.steps is None else options.steps
+    check_steps(steps, image["steps"])
     start = time.time()
     outputs = run(image, x, steps, options.board, options.seed, _progress(len(x)))
     report.update(samples=len(x), steps=steps, seconds=round(time.time() - start, 3))

@@ -1,6 +1,7 @@
 """Bundles: byte-stable, and run by their own script alone, on the emulator and on NxSDK's registers."""
 
 import ast
+import contextlib
 import dataclasses
 import json
 import os
@@ -47,6 +48,12 @@ def test_the_same_program_gives_the_same_bytes(rng):
     assert sorted(emit(program).files) == [
         "README.txt", "manifest.json", "program.h5", "requirements.txt", "run_on_host.py",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("steps", "fits"), [(0, False), (1, True), (64, True), (65, False)])
+def test_a_bundle_runs_for_no_longer_than_its_registers_hold(steps, fits):
+    with contextlib.nullcontext() if fits else pytest.raises(run_on_host.HostError, match="hold for 1 to 64"):
+        run_on_host.check_steps(steps, 64)
 
 
 def test_program_h5_holds_the_image_to_the_last_integer(rng, tmp_path):
