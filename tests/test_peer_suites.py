@@ -48,6 +48,17 @@ def test_report_is_counted_and_a_file_that_does_not_import_is_a_failure(figures)
     assert counts == {"passed": 1, "failed": 3, "skipped": 1, "xfailed": 1}
 
 
+def test_every_skipped_test_is_named_with_the_reason_its_suite_gives(figures):
+    assert figures["skips"] == [{"test": "a.test_x::test_hw", "reason": "no board"}]
+
+
+def test_every_test_skipped_with_our_emulator_is_recorded_with_its_reason():
+    recorded = json.loads((ROOT / "tools" / "results" / "loihi_suite.json").read_text())
+    result = recorded["modes"]["LoihiSimulator"]
+    assert len({one["test"] for one in result["skips"]}) == result["skipped"]
+    assert all(one["reason"] for one in result["skips"])
+
+
 def test_failure_without_a_known_reason_is_named_without_one(figures):
     reasons = {failure["test"]: failure["reason"] for failure in figures["failures"]}
     assert reasons["a.test_x::test_two[1-2]"] is None

@@ -166,17 +166,22 @@ def take_second_run(figures, second, name):
 
 
 def read_report(report):
-    """Count outcomes in a JUnit file; name every test that failed, with its reason where it is known."""
-    counts, failures = Counter(), []
+    """Count outcomes in a JUnit file; name every test that failed or was skipped.
+
+    A failure has its reason where it is known, a skipped test the one its suite gives.
+    """
+    counts, failures, skips = Counter(), [], []
     for case in ElementTree.parse(report).iter("testcase"):
         outcome, message = outcome_of(case)
         counts[outcome] += 1
+        test = f"{case.get('classname')}::{case.get('name')}"
+        if outcome == "skipped":
+            skips.append({"test": test, "reason": message})
         if outcome == "failed":
-            test = f"{case.get('classname')}::{case.get('name')}"
             failures.append({"test": test, "reason": KNOWN.get(short_name(test)), "message": message})
     outcomes = ("passed", "failed", "skipped", "xfailed")
     counted = {outcome: counts[outcome] for outcome in outcomes}
-    return {**counted, "failures": failures, "passed_on_second_run": []}
+    return {**counted, "failures": failures, "passed_on_second_run": [], "skips": skips}
 
 
 def outcome_of(case):
