@@ -5,6 +5,7 @@ import pytest
 
 import neurodeploy as nd
 from neurodeploy.backends.emulator import trains
+from neurodeploy.errors import FindingWarning
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Node
 from neurodeploy.ir.simulate import simulate
@@ -108,4 +109,6 @@ def test_a_run_that_overflows_says_so(rng):
     program = nd.compile(soft(rng, np.zeros(3), v_init=0.5), "loihi1", steps=30)
     x = np.full((2, 3), [0.0, 0.0, 1.0])
     assert "registers overflowed" not in str(nd.report(program, nd.run(program, x)))
-    assert "registers overflowed: current in 2" in str(nd.report(program, nd.run(program, x, steps=4000)))
+    with pytest.warns(FindingWarning, match="ND713"):
+        long = nd.run(program, x, steps=4000)
+    assert "registers overflowed: current in 2" in str(nd.report(program, long))

@@ -153,7 +153,8 @@ def test_cores_that_are_shared_keep_every_limit(rng):
 def test_sharing_leaves_room_for_the_entries_of_axons_to_other_chips(entries, rng):
     layers = [("a", dense(rng, 20, 60)), ("h", spiking()), ("b", dense(rng, 60, 40)), ("h2", spiking())]
     graph = chain((20,), [*layers, ("c", dense(rng, 40, 10)), readout()])
-    bound = small(chip__cores=2, core__compartments=20, core__out_axon_entries=entries)
+    limits = {"chip__cores": 2, "core__compartments": 20, "core__out_axon_entries": entries}
+    bound = target("nahuku-32").with_limits(**limits)
     shared, alone = compile(graph, bound), compile(graph, bound, share_cores=False)
     assert not alone.errors
     assert not shared.errors
