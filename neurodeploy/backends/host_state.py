@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +29,8 @@ PLAIN = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype
 """Values that are kept as they are."""
 VALUES = (list, np.ndarray, np.random.RandomState, np.random.Generator)
 """Values that are copied."""
-LEFT = (types.ModuleType, types.BuiltinFunctionType, type, np.ufunc)
-"""Objects that hold no state of a run."""
+LEFT = (types.ModuleType, types.BuiltinFunctionType, type, np.ufunc, inspect.Signature)
+"""Objects that hold no state of a run; SciPy keeps signatures beside its functions."""
 
 
 def state_of(sim: Any) -> dict[str, Any]:
