@@ -36,7 +36,10 @@ ONLINE_SOURCES = (
     "online_engine.py",
     "online_loops.py",
     "online.py",
+    "../learning/circuit.py",
+    "../numerics/draws.py",
 )
+"""Files whose constants stand in machine code: where one changes, what was kept of it is not taken again."""
 THREADS = "NEURODEPLOY_THREADS"
 """Environment variable: threads the kernel takes; the workers of one machine share its cores by it."""
 PORTION = 64
@@ -76,7 +79,7 @@ def cached(function: Callable[..., None], files: tuple[str, ...], **options: Any
     ----------
     function : callable
     files : tuple of str
-        Sources it is made from, in this folder.
+        Sources it is made from, as seen from this folder.
     **options
         As for ``numba.njit``.
 
@@ -122,7 +125,7 @@ def cache_folder(version: str, files: tuple[str, ...] = SOURCES) -> Path:
     version : str
         Of the compiler.
     files : tuple of str
-        Sources, in this folder.
+        Sources, as seen from this folder.
 
     Returns
     -------

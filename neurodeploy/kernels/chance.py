@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.kernels.lanes import jit, jit_apart
+from neurodeploy.kernels.lanes import jit, jit_apart, shifted
 
 WORDS = 624
 TRACE_TOP = 127
@@ -54,14 +54,6 @@ def straddle(random: Any, words: Any) -> None:
     words[WORDS] = words[WORDS - 1]
     twist(random, words)
     words[WORDS + 1] = words[0]
-
-
-@jit
-def shifted(x: Any, bits: Any) -> Any:
-    """Shift left, or right where ``bits`` is negative."""
-    if bits >= 0:
-        return x << bits
-    return x >> -bits
 
 
 @jit

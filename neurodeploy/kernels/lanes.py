@@ -35,6 +35,14 @@ def jit_apart(function: F) -> F:
     return compiled
 
 
+@jit
+def shifted(x: Any, bits: Any) -> Any:
+    """Shift left, or right where ``bits`` is negative."""
+    if bits >= 0:
+        return x << bits
+    return x >> -bits
+
+
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.kernels.lanes import jit, jit_apart
+from neurodeploy.kernels.lanes import jit, jit_apart, shifted
 from neurodeploy.kernels.online_tables import (
     BEFORE,
     BEHIND,
@@ -52,14 +52,6 @@ def number(stream: Any, index: Any) -> Any:
 def key(seed: Any, step: Any, layer: Any, call: Any) -> Any:
     """As `draws.key`."""
     return mix(mix(np.uint64(seed) + np.uint64(step) * _GOLDEN) + np.uint64(layer * 64 + call) * _SECOND)
-
-
-@jit
-def shifted(x: Any, bits: Any) -> Any:
-    """Shift left, or right where ``bits`` is negative."""
-    if bits >= 0:
-        return x << bits
-    return x >> -bits
 
 
 @jit

@@ -1,7 +1,9 @@
+import ast
 import dataclasses
 import importlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.kernels import compiled, reference
+from neurodeploy.kernels import build, compiled, reference
+from neurodeploy.kernels.build import ONLINE_SOURCES, SOURCES
 from neurodeploy.kernels.circuit import circuit_of
 from neurodeploy.kernels.layout import lay_out
 from neurodeploy.kernels.rows import DENSE, PACKED, WIDE, WINDOWS
@@ -212,3 +215,19 @@ def test_threads_that_ask_at_once_get_the_same_kernel():
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask, range(4))) == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("files", [SOURCES, ONLINE_SOURCES])
+def test_machine_code_is_named_after_every_file_that_stands_in_it(files):
+    folder = Path(build.__file__).parent
+    named = {(folder / name).resolve() for name in files}
+    for path in named:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        froms = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+        if not any(one.name == "jit" for n in froms for one in n.names):
+            continue
+        ours = [n for n in froms if n.module.startswith("neurodeploy.")]
+        folders = [n for n in ours if find_spec(n.module).submodule_search_locations]
+        modules = {f"{n.module}.{one.name}" for n in folders for one in n.names}
+        modules |= {n.module for n in ours if n not in folders}
+        assert {Path(find_spec(m).origin).resolve() for m in modules} <= named, path.name
