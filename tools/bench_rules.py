@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -165,10 +166,12 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
 def summary(o: argparse.Namespace, data: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what is written: the seeds so far."""
     found = [r["accuracy"] for r in runs]
-    numbers = dataclasses.asdict(setup_of(o)) if o.tier == "C" else {"rate": o.rate, "batch": o.batch}
+    in_floats = {"rate": o.rate, "batch": o.batch, "decay": o.decay}
+    numbers = dataclasses.asdict(setup_of(o)) if o.tier == "C" else in_floats
     return {
+        "command": "python tools/bench_rules.py " + shlex.join(sys.argv[1:]),
         "rule": o.rule, "tier": o.tier, "control": o.control, "data": "mnist",
-        "judged_by": "held out of training" if o.validate else "test set, once per seed",
+        "judged_by": "held out of training" if o.validate else "test set, once per seed and command",
         "samples": len(data[0]), "epochs": o.epochs, "sizes": list(o.sizes), "numbers": numbers,
         "host": _host(o), "mean": float(np.mean(found)),
         "spread": float(np.std(found)), "runs": runs,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -121,7 +122,9 @@ def main():
           f"{100 * mean['old']:.1f} %, {100 * lost:+.2f} points lost")  # fmt: skip
     path = Path(o.out) if o.out else RESULTS / f"continual-{o.data}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {**{k: v for k, v in vars(o).items() if k != "out"}, "after": mean, "lost": lost, "runs": runs}
+    command = " ".join(["python tools/continual.py", shlex.join(sys.argv[1:])]).strip()
+    options = {k: v for k, v in vars(o).items() if k != "out"}
+    facts = {"command": command, **options, "after": mean, "lost": lost, "runs": runs}
     path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

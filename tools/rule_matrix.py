@@ -36,7 +36,7 @@ ROWS: dict[str, tuple[float | None, float | None, str, str]] = {
         None,
         97.0,
         NO_RULE,
-        "its two-phase form is what --target loihi1 learns by; not measured on MNIST",
+        "its two-phase form is what --target loihi1 learns by: two-phase in the next table",
     ),
     "GeneRec": (97.5, 96.5, NO_RULE, NO_RULE),
     "contrastive Hebbian": (97.5, 96.5, NO_RULE, NO_RULE),
