@@ -23,7 +23,7 @@ from neurodeploy.compiler.lower import lower
 from neurodeploy.compiler.maps import as_matrix
 from neurodeploy.compiler.pipeline import PASSES
 from neurodeploy.compiler.quantize import quantize
-from neurodeploy.compiler.registers import registers
+from neurodeploy.compiler.registers import Registers, registers
 from neurodeploy.compiler.scales import infactors
 from neurodeploy.ir.simulate import Simulation
 from neurodeploy.numerics import coding
@@ -144,8 +144,13 @@ def hard_spikes(rates: Floats, steps: int) -> npt.NDArray[np.bool_]:
 def _neurons(
     program: Program, exact: Program, population: Population, samples: int, rounded: Collection[str]
 ) -> _Neurons:
-    factor = _infactors(program, population) if rounded else (np.ones(1), np.ones(1))
-    membrane = (_rounded if THRESHOLDS in rounded else _exact)(population, *factor)
+    factor, membrane = (np.ones(1), np.ones(1)), None
+    if rounded:
+        regs = registers(program.target)
+        assert regs is not None
+        factor = infactors(population, regs)
+        membrane = _rounded(population, regs, *factor) if THRESHOLDS in rounded else None
+    membrane = membrane or _exact(population, *factor)
 
     def matrix(mine: Projection, theirs: Projection) -> Any:
         if WEIGHTS in rounded:
@@ -160,20 +165,15 @@ def _neurons(
     return _Neurons(membrane, MembraneState.start(membrane, (samples, population.size)), tuple(into))
 
 
-def _infactors(program: Program, population: Population) -> tuple[Floats, Floats]:
-    regs = registers(program.target)
-    assert regs is not None
-    return infactors(population, regs)
-
-
-def _rounded(population: Population, u: Floats, v: Floats) -> Membrane:
+def _rounded(population: Population, regs: Registers, u: Floats, v: Floats) -> Membrane:
     """Return the membrane as the chip has it, in its units, for an input divided by u and v."""
     c = population.compartments
     assert c is not None
+    whole = 2.0**regs.decay_bits
     return Membrane(
-        keep_u=(4095 - c.decay_u) / 4096,
+        keep_u=1 - (c.decay_u + regs.offset_u) / whole,
         gain_u=u,
-        keep_v=(4096 - c.decay_v) / 4096,
+        keep_v=1 - (c.decay_v + regs.offset_v) / whole,
         gain_v=v,
         drift=c.bias.astype(np.float64),
         threshold=None if population.membrane.threshold is None else c.vth.astype(np.float64),

@@ -3,7 +3,8 @@
 A spike takes a Loihi compartment's membrane to zero, and what lay above the threshold is lost. Its current
 is left alone. So the current keeps its charge (decay 0, of which 4095/4096 stay in a step), the membrane
 shows it without a memory of its own (decay 4096), and a synapse from every neuron to itself takes the
-threshold off the step after it spiked: reset by subtraction, exactly, in one compartment per neuron. A bias
+threshold off the step after it spiked: reset by subtraction in one compartment per neuron, exact but for the
+charge that fades by 1/4096 a step. A bias
 goes straight to the membrane and so becomes the start of the charge; the source's biases come as spikes of a
 clock, one neuron that fires in every step. It costs one synapse, one input and one output axon per neuron,
 and a synapse per neuron that has a bias.
