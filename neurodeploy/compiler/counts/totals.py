@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neurodeploy.compiler import fans, maps
+from neurodeploy.compiler import maps
 from neurodeploy.compiler.counts.blocks import chip_of
 from neurodeploy.compiler.counts.uses import Use, use
 from neurodeploy.program import ConvMap, Population, Program
@@ -79,12 +79,6 @@ def cores_needed(program: Program) -> tuple[int, str]:
     if memory and bits and target.mapping == "cores":
         bounds.append((-(-synapses(program) * max(bits) // (8 * memory)), "memory for weights"))
     return max(bounds)
-
-
-def fan_ins(program: Program) -> Iterator[tuple[Population, int]]:
-    """Yield the largest fan-in of every population on the part."""
-    for population in on_chip(program):
-        yield population, int(fans.fan_in(program, population).max(initial=0))
 
 
 def _from(program: Program, source: Population, target: Population) -> bool:
