@@ -244,6 +244,32 @@ def _refuse_broken_heaps(path: str | os.PathLike[str] | BinaryIO, label: str) ->
         start = data.find(HEAP, start + 4)
 
 
+@contextlib.contextmanager
+def new_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Make an HDF5 file without time stamps, so that the same content is the same bytes.
+
+    h5py before 3.15 writes the time of creation into every group and has no option against it; hence the
+    property lists, here and in `new_group`.
+    """
+    import h5py
+
+    plain = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    plain.set_obj_track_times(False)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    with h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, plain, access)) as file:
+        yield file
+
+
+def new_group(parent: h5py.Group, name: str) -> h5py.Group:
+    """Make a group without time stamps, in an HDF5 file."""
+    import h5py
+
+    plain = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    plain.set_obj_track_times(False)
+    return h5py.Group(h5py.h5g.create(parent.id, name.encode(), gcpl=plain))
+
+
 def _refuse_links(group: h5py.Group, path: str, most: int | None) -> None:
     import h5py
 

@@ -160,22 +160,18 @@ def save_plain(graph: Graph, path: str | os.PathLike[str]) -> Path:
 
 
 def _write_plain(graph: Graph, path: Path) -> None:
-    import h5py
-
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    with files.new_hdf5(path) as file:
         _put(file, "version", NIR_VERSION)
         _write_nodes(file, graph)
 
 
 def _write(graph: Graph, path: Path) -> None:
-    import h5py
-
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    with files.new_hdf5(path) as file:
         _put(file, "version", NIR_VERSION)
-        _write_graph(file, file.create_group("neurodeploy"), graph)
+        _write_graph(file, files.new_group(file, "neurodeploy"), graph)
         _put(file["neurodeploy"], "version", VERSION)
         if graph.source is not None:
-            part = file["neurodeploy"].create_group("source")
+            part = files.new_group(file["neurodeploy"], "source")
             _write_graph(part, part, graph.source)
 
 
@@ -186,13 +182,13 @@ def _write_graph(place: h5py.Group, ours: h5py.Group, graph: Graph) -> None:
 
 
 def _write_nodes(place: h5py.Group, graph: Graph) -> None:
-    node = place.create_group("node")
+    node = files.new_group(place, "node")
     _put(node, "type", "NIRGraph")
     edges = [[_key(src), _key(dst)] for src, dst in graph.edges]
     _put(node, "edges", np.char.encode(np.array(edges).reshape(-1, 2), "utf-8"))
-    nodes = node.create_group("nodes")
+    nodes = files.new_group(node, "nodes")
     for item in graph:
-        group = nodes.create_group(_key(item.name))
+        group = files.new_group(nodes, _key(item.name))
         before = graph.sources(item.name)
         shape = graph.shapes[before[0]] if before else ()
         for name, value in to_nir(item.op, shape).items():

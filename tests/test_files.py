@@ -2,11 +2,12 @@
 
 import signal
 import threading
+import time
 import zipfile
 
 import pytest
 
-from neurodeploy.files import uninterrupted, write_beside
+from neurodeploy.files import new_group, new_hdf5, open_hdf5, uninterrupted, write_beside
 
 
 def press_ctrl_c(beside):
@@ -64,3 +65,16 @@ def test_other_threads_write_without_touching_signals(tmp_path):
     thread.start()
     thread.join(60)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_hdf5_file_says_nothing_of_when_it_was_made(tmp_path, monkeypatch):
+    made = []
+    for name in ("a.h5", "b.h5"):
+        with new_hdf5(tmp_path / name) as file:
+            inner = new_group(new_group(file, "größe"), "inner")
+            inner.create_dataset("x", data=[1, 2], track_times=False)
+        made.append((tmp_path / name).read_bytes())
+        time.sleep(1.1)  # HDF5 counts whole seconds
+    assert made[0] == made[1]
+    with open_hdf5(tmp_path / "a.h5") as file:
+        assert list(file["größe/inner/x"]) == [1, 2]
