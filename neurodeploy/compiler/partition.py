@@ -307,11 +307,11 @@ def _reachable(cutter: Cutter, name: str, grid: Grid, fans: list[FanOut]) -> Lim
 def _fits(
     cutter: Cutter, name: str, cutting: Cutting, grid: Grid, fans: list[FanOut], limits: Limits
 ) -> bool:
-    tiles = cutting.tiles()
-    if max(math.prod(tile.shape) for tile in tiles) > limits.neurons:
+    if math.prod(max(b - a for a, b in axis) for axis in cutting.axes) > limits.neurons:
         return False
-    tiles = tiles[len(tiles) // 2 :] + tiles[: len(tiles) // 2]  # a tile in the middle usually needs most
-    return all(cutter.need(name, tile, grid, fans).within(limits) for tile in tiles)
+    if not cutter.need(name, cutting.middle(), grid, fans).within(limits):  # usually the one that needs most
+        return False
+    return all(cutter.need(name, tile, grid, fans).within(limits) for tile in cutting.tiles())
 
 
 def _replication(cutter: Cutter, name: str, cutting: Cutting, grid: Grid) -> int:

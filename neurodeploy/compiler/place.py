@@ -58,11 +58,7 @@ def _overfilled(program: Program) -> bool:
 def _number(program: Program, homes: list[list[int]]) -> tuple[int, ...]:
     """Give cores their numbers, chip by chip and tile by tile."""
     per_chip = program.target.number("chip.cores") or len(homes)
-    sent = traffic.messages(program)
-    member = np.zeros((len(homes), len(program.blocks)))
-    for home, blocks in enumerate(homes):
-        member[home, blocks] = 1.0
-    between = member @ sent @ member.T
+    between = _between_homes(traffic.messages(program), homes)
     core_of = np.zeros(len(program.blocks), np.int64)
     for chip, on_chip in enumerate(traffic.cluster(between, per_chip)):
         inside = between[np.ix_(on_chip, on_chip)]
@@ -70,3 +66,11 @@ def _number(program: Program, homes: list[list[int]]) -> tuple[int, ...]:
         for offset, local in enumerate(i for tile in tiles for i in tile):
             core_of[homes[on_chip[local]]] = chip * per_chip + offset
     return tuple(int(core) for core in core_of)
+
+
+def _between_homes(sent: traffic.Floats, homes: list[list[int]]) -> traffic.Floats:
+    """Sum what blocks send each other by the core they lie on, shape (homes, homes)."""
+    order = [block for blocks in homes for block in blocks]
+    first = np.cumsum([0, *map(len, homes[:-1])])
+    by_row = np.add.reduceat(sent[order], first, axis=0)
+    return np.asarray(np.add.reduceat(by_row[:, order], first, axis=1))

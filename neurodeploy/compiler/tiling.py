@@ -75,6 +75,11 @@ class Cutting:
         """Boxes in order of channels, rows, columns."""
         return [Tile(c, y, x) for c in self.channels for y in self.rows for x in self.columns]
 
+    def middle(self) -> Tile:
+        """Return the box in the middle, which usually needs most."""
+        c, y, x = (axis[len(axis) // 2] for axis in self.axes)
+        return Tile(c, y, x)
+
     @property
     def axes(self) -> tuple[tuple[Window, ...], tuple[Window, ...], tuple[Window, ...]]:
         """The ranges of each axis."""

@@ -204,6 +204,36 @@ def test_clusters_are_full_and_hold_what_belongs_together(rng):
     assert all(len({order[i] // 4 for i in group}) == 1 for group in found)
 
 
+@pytest.mark.parametrize(("size", "capacity"), [(11, 4), (24, 8), (30, 7)])
+def test_no_swap_of_two_items_brings_more_traffic_inside(rng, size, capacity):
+    weight = rng.random((size, size)) * (rng.random((size, size)) < 0.3)
+    found = traffic.cluster(weight, capacity)
+    assert sorted(i for group in found for i in group) == list(range(size))
+    assert all(len(group) == capacity for group in found[:-1])
+    home = np.empty(size, int)
+    for number, group in enumerate(found):
+        home[group] = number
+    best = weight[home[:, None] == home].sum()
+    for a, b in itertools.combinations(range(size), 2):
+        other = home.copy()
+        other[[a, b]] = home[[b, a]]
+        assert weight[other[:, None] == other].sum() <= best + 1e-6
+
+
+def test_gains_that_are_kept_are_those_counted_anew(rng):
+    both = rng.random((20, 20))
+    both += both.T
+    np.fill_diagonal(both, 0.0)
+    group = rng.permutation(np.arange(20) // 6)
+    kept = traffic._Gains(both, group)
+    for _ in range(5):
+        a, b, _ = kept.best_pair()
+        kept.swap(a, b)
+    anew = traffic._Gains(both, group.copy())
+    np.testing.assert_allclose(kept.best, anew.best)
+    np.testing.assert_allclose(kept.to_group, anew.to_group)
+
+
 def test_traffic_counts_the_spikes_that_leave_each_block(rng):
     program = compile(mlp(rng, 20, 12, 4), small(core__compartments=6))
     sent = traffic.messages(program)

@@ -96,8 +96,7 @@ def threshold_set(block: Block) -> frozenset[Hashable]:
 def profile_set(block: Block) -> frozenset[Hashable]:
     """Return the different sets of decays and refractory steps of a block."""
     c = block.compartments
-    rows = np.unique(np.stack([c.decay_u, c.decay_v, c.refract]), axis=1).T
-    return frozenset(tuple(row) for row in rows.tolist())
+    return frozenset(zip(c.decay_u.tolist(), c.decay_v.tolist(), c.refract.tolist(), strict=True))
 
 
 def format_set(block: Block, target: Target) -> frozenset[Hashable]:
