@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+IN_CACHE = 2**18
+"""Values of windows laid side by side at once, two megabytes: more would leave the processor's cache."""
+
 
 def conv2d(
     x: Floats,
@@ -38,12 +41,14 @@ def conv2d(
     windows = _sliding(x, extent)
     windows = windows[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
     height, width = windows.shape[2:4]
-    cols = windows.reshape(batch, groups, channels // groups, height, width, kh, kw)
+    windows = windows.transpose(0, 1, 4, 5, 2, 3)
     kernels = weight.reshape(groups, out // groups, per_group * kh * kw)
-    cols = cols.transpose(1, 0, 3, 4, 2, 5, 6).reshape(groups, batch * height * width, -1)
-    result = np.matmul(cols, kernels.transpose(0, 2, 1))
-    result = result.reshape(groups, batch, height, width, out // groups)
-    return np.ascontiguousarray(result.transpose(1, 0, 4, 2, 3).reshape(batch, out, height, width))
+    result = np.empty((batch, groups, out // groups, height * width))
+    at_once = max(1, IN_CACHE // max(channels * kh * kw * height * width, 1))
+    for i in range(0, batch, at_once):
+        cols = windows[i : i + at_once].reshape(-1, groups, per_group * kh * kw, height * width)
+        np.matmul(kernels, cols, out=result[i : i + at_once])
+    return result.reshape(batch, out, height, width)
 
 
 def conv1d(
