@@ -196,7 +196,10 @@ def weigh(
     allow: Iterable[str] = (),
     waivers: str | os.PathLike[str] | None = None,
 ) -> Program:
-    """Let findings weigh as a project wants: codes as errors, codes as notes, and a file of waivers."""
+    """Let findings weigh as a project wants: codes as errors, codes as notes, and a file of waivers.
+
+    What the checks report as an error stays one, as `reporting.policy` says.
+    """
     from neurodeploy.reporting.policy import read_waivers, with_policy
 
     held = read_waivers(Path(waivers)) if waivers else ()

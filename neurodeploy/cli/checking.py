@@ -16,11 +16,11 @@ from neurodeploy import stages
 from neurodeploy.cli import DONE, FINDINGS
 from neurodeploy.cli.commands import spiking
 from neurodeploy.cli.console import note
+from neurodeploy.cli.layout import compiled
 from neurodeploy.compiler.pipeline import PASSES
 from neurodeploy.data import read_samples
 from neurodeploy.diagnostics import render_all
 from neurodeploy.errors import OptionError
-from neurodeploy.ir.graph import Graph
 from neurodeploy.program import Program
 from neurodeploy.reporting import Report
 from neurodeploy.reporting.changes import run_rows
@@ -38,7 +38,7 @@ def check(args: argparse.Namespace) -> int:
     graph = spiking(args, guess=True)
     watch.restart()
     program = stages.weigh(
-        _compile(args, graph, after=watch, min_weight_bits=args.min_weight_bits),
+        compiled(args, graph, after=watch),
         error=args.error, allow=args.allow, waivers=args.waivers,
     )  # fmt: skip
     if args.time_passes:
@@ -54,26 +54,14 @@ def check(args: argparse.Namespace) -> int:
     return FINDINGS if program.errors else DONE
 
 
-def _compile(args: argparse.Namespace, graph: Graph, **options: Any) -> Program:
-    return stages.compile(
-        graph,
-        args.target,
-        input_coding=args.input_coding,
-        weight_bits=args.weight_bits,
-        match=args.match,
-        clip_delays=args.clip_delays,
-        steps=args.steps,
-        **options,
-    )
-
-
 def _cost(args: argparse.Namespace, program: Program) -> list[dict[str, Any]]:
     """Run samples through the network before and after bits were taken from its weights, if any were."""
     path = args.data or args.calibration
     if not path or all(d.code != WEIGHTS_NARROWED.code for d in program.diagnostics):
         return []
     data = read_samples(path, limit=stages.CALIBRATION_SAMPLES)
-    return cost_of_change(_compile(args, program.graph), program, np.asarray(data.x), data.y)
+    before = compiled(args, program.graph, min_weight_bits=None)
+    return cost_of_change(before, program, np.asarray(data.x), data.y)
 
 
 def cost_of_change(

@@ -16,6 +16,7 @@ from neurodeploy.backends.base import backend as backend_named
 from neurodeploy.bundle import ensure_replaceable
 from neurodeploy.cli import DONE, FINDINGS, INTERRUPTED, ladders
 from neurodeploy.cli.console import note, printable, progress, show_findings
+from neurodeploy.cli.layout import compiled, refuse_layout
 from neurodeploy.cli.nir import told
 from neurodeploy.cli.outputs import Named, ensure_folder, ensure_outputs
 from neurodeploy.data import Samples, open_samples, read_calibration
@@ -81,6 +82,10 @@ def run(args: argparse.Namespace) -> int:
     outputs = {"--json": args.json, "--outputs": args.outputs, "the partial recording of --json": partial}
     ensure_outputs(outputs, read_by(args))
     stages.target(args.target)  # an unknown name is an error, also where the backend needs no chip
+    if args.sweep:
+        refuse_layout(args, "a sweep runs combinations of other options")
+    elif backend_named(args.backend).takes != "program":
+        refuse_layout(args, f"backend '{args.backend}' takes networks that are not compiled")
     if args.resume:
         _find_what_to_resume(args, partial)
     graph = stages.with_nef(_runnable(args), args.nef)
@@ -98,7 +103,7 @@ def _run(args: argparse.Namespace, graph: Graph, data: Samples) -> int:
     _say_if_unlike(args, graph)
     model: Graph | Program = graph
     if backend_named(args.backend).takes == "program":
-        program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
+        program = compiled(args, graph)
         show_findings(program.diagnostics if not program.errors else ())
         model = stages.laid_out(program.raise_for_errors())
     try:
@@ -145,7 +150,7 @@ def deploy(args: argparse.Namespace) -> int:
     """``neurodeploy deploy``: the bundle for the board's host, and the board itself if it is there."""
     ensure_replaceable(ensure_folder(args.out, (), {}))
     graph = load_spiking(args)
-    program = stages.compile(graph, args.target, input_coding=args.input_coding, steps=args.steps)
+    program = compiled(args, graph)
     stages.laid_out(program.raise_for_errors())
     stages.check_board(program, args.board)
     bundle = stages.emit(program).write(args.out)

@@ -146,19 +146,13 @@ def _check(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--error", action="append", default=[], metavar="CODE",
                    help="make this finding an error (repeat for more)")  # fmt: skip
     p.add_argument("--allow", action="append", default=[], metavar="CODE",
-                   help="make this finding a note (repeat for more)")  # fmt: skip
+                   help="make this warning a note; an error stays one (repeat for more)")  # fmt: skip
     p.add_argument(
-        "--waivers", metavar="FILE.toml", help="findings that are accepted until a date, each with its reason"
+        "--waivers", metavar="FILE.toml", help="warnings that are accepted until a date, each with its reason"
     )
-    p.add_argument("--weight-bits", type=whole(1), metavar="N", help="most bits of a weight, 1 to 8")
-    p.add_argument("--min-weight-bits", type=whole(1), metavar="N",
-                   help="where it does not fit, take bits from large layers, down to this many")  # fmt: skip
     p.add_argument("--data", metavar="D.npz",
                    help="with --min-weight-bits: run these before and after, for accuracy")  # fmt: skip
-    p.add_argument(
-        "--match", choices=("nengo-loihi",), default="", help="reproduce its rounding, errors included"
-    )
-    p.add_argument("--clip-delays", action="store_true", help="cut delays short that the target cannot hold")
+    _layout(p)
     p.add_argument("--print-after", metavar="PASS", help="print the program after this pass")
     p.add_argument("--time-passes", action="store_true", help="print how long every pass took")
 
@@ -169,6 +163,26 @@ def _targets(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--input-coding", choices=("rate", "poisson", "bias"), default="rate",
                    help="how samples enter (default %(default)s)")  # fmt: skip
+
+
+def _layout(p: argparse.ArgumentParser) -> None:
+    """Options of the compiler, wherever it is at work: what is checked can be run and deployed as it is."""
+    own = p.add_argument_group("layout on the chip", "for backends that take compiled networks")
+    own.add_argument("--weight-bits", type=whole(1, 8), metavar="N", help="most bits of a weight, 1 to 8")
+    own.add_argument("--layer-bits", type=bits_of_layer, action="append", default=[], metavar="LAYER=N",
+                     help="the same for one layer (repeat for more)")  # fmt: skip
+    own.add_argument("--min-weight-bits", type=whole(1, 8), metavar="N",
+                     help="where it does not fit, take bits from large layers, down to N")  # fmt: skip
+    own.add_argument(
+        "--match", choices=("nengo-loihi",), default="", help="reproduce its rounding, errors included"
+    )
+    own.add_argument("--clip-delays", action="store_true",
+                     help="cut delays short that the target cannot hold")  # fmt: skip
+    own.add_argument("--pop-axons", choices=("pop32", "pop16"), default="pop32",
+                     help="kind of axon for shared weights; pop16 takes half the output entries, and tells "
+                     "fewer channels apart (default %(default)s)")  # fmt: skip
+    own.add_argument("--share-cores", action=argparse.BooleanOptionalAction, default=True,
+                     help="put several blocks on a core where they fit together")  # fmt: skip
 
 
 def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -193,6 +207,7 @@ def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
     where = p.add_mutually_exclusive_group()
     where.add_argument("--workers", type=whole(1), metavar="N", help="share the samples among N processes")
     where.add_argument("--dask", metavar="ADDRESS", help="or among the workers of this Dask cluster")
+    _layout(p)
     p.add_argument("--sweep", type=swept, action="append", default=[], metavar="OPTION=V,V,...",
                    help="run every combination, as --sweep steps=16,32 (repeat for more)")  # fmt: skip
 
@@ -244,6 +259,7 @@ def _deploy(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--board", metavar="NAME", help="run it on this board at once, as kapoho-bay")
     p.add_argument("--steps", type=whole(1, MOST_STEPS), metavar="T", help="time steps per sample")
     p.add_argument("-o", dest="out", metavar="BUNDLE_DIR", required=True, help="the bundle goes here")
+    _layout(p)
 
 
 def _report(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -317,6 +333,14 @@ class real:  # noqa: N801 - used like a type
 def share(text: str) -> float:
     """Read a number from 0 to 1, for argparse."""
     return 0.0 if text in ("0", "0.0") else real(above=0.0, most=1.0)(text)
+
+
+def bits_of_layer(text: str) -> tuple[str, int]:
+    """Read ``LAYER=N``, for argparse."""
+    layer, _, bits = text.rpartition("=")
+    if not layer:
+        raise argparse.ArgumentTypeError(f"'{text}' names no layer; write LAYER=N, as fc1=4")
+    return layer, whole(1, 8)(bits)
 
 
 def swept(text: str) -> tuple[str, list[int | float | str]]:

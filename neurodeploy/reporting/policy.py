@@ -1,4 +1,8 @@
-"""Policy: what a project makes of findings. Some weigh more, some less, some are waived for a while."""
+"""Policy: what a project makes of findings. Some weigh more, some less, some are waived for a while.
+
+What the checks report as an error stays one: such a network does not run on the part, or computes other
+numbers there, whoever agrees to it. Warnings and notes are judgements, which a project may make for itself.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.diagnostics import Diagnostic, Kind, Place, Severity
+from neurodeploy.diagnostics import Diagnostic, Place, Severity
 from neurodeploy.errors import OptionError
 from neurodeploy.program import Program
 from neurodeploy.rules import RULES
 from neurodeploy.rules import policy as rules
 
 KEYS = ("code", "layer", "reason", "expires", "author")
-NEVER_WAIVED = (Kind.WALL, Kind.CAPACITY)
 
 
 @dataclass(frozen=True)
@@ -118,10 +121,9 @@ def with_policy(
     ----------
     program : Program
     error, allow : iterable of str
-        Codes that become errors, and codes that become notes. An error that becomes a note keeps the fact
-        ``allowed``, so that no verdict calls its network one that fits.
+        Codes that become errors, and codes that become notes.
     waivers : sequence of Waiver
-        What they cover becomes a note with the reason, unless it is an error no agreement lifts. Expired and
+        What they cover becomes a note with the reason, also where `error` would make it an error. Expired and
         unused waivers become findings themselves.
     today : date, optional
 
@@ -129,38 +131,40 @@ def with_policy(
     ------
     OptionError
         If a code is not in the catalogue, or both an error and allowed.
+
+    Notes
+    -----
+    An error of the checks is lifted neither by `allow` nor by a waiver; to ask for it is an error too.
     """
     errors, allowed = {known_code(c) for c in error}, {known_code(c) for c in allow}
     if both := sorted(errors & allowed):
         raise OptionError(f"{both[0]} cannot be both an error and allowed")
     now = today or datetime.date.today()
     held = [w for w in waivers if w.expires >= now]
-    found: list[Diagnostic] = []
+    found, refused = [], dict[tuple[str, str], Diagnostic]()
     for d in program.diagnostics:
         waiver = next((w for w in held if w.covers(d)), None)
-        found += _weighed(d, waiver, errors, allowed)
+        if d.severity is Severity.ERROR and (waiver or d.code in allowed):
+            how = f"the waiver for '{waiver.layer}'" if waiver else f"--allow {d.code}"
+            facts = {"waived": d.code, "layer": d.place.layer or "model", "how": how}
+            refused.setdefault((d.code, d.place.layer), rules.NOT_WAIVABLE.at(d.place, **facts))
+        found.append(_weighed(d, waiver, errors, allowed))
     for w in waivers:
         facts = {"waived": w.code, "layer": w.layer, "expires": w.expires.isoformat()}
         if w.expires < now:
             found.append(rules.WAIVER_EXPIRED.at(Place(layer=w.layer), **facts))
         elif not any(w.covers(d) for d in program.diagnostics):
             found.append(rules.WAIVER_UNUSED.at(Place(layer=w.layer), **facts))
-    return dataclasses.replace(program, diagnostics=tuple(found))
+    return dataclasses.replace(program, diagnostics=(*found, *refused.values()))
 
 
-def _weighed(d: Diagnostic, waiver: Waiver | None, errors: set[str], allowed: set[str]) -> list[Diagnostic]:
-    if waiver is not None and d.severity is Severity.ERROR and d.kind in NEVER_WAIVED:
-        refusal = rules.NOT_WAIVABLE.at(d.place, waived=d.code, layer=d.place.layer, kind=d.kind.value)
-        return [d, refusal]
+def _weighed(d: Diagnostic, waiver: Waiver | None, errors: set[str], allowed: set[str]) -> Diagnostic:
+    if d.severity is Severity.ERROR:
+        return d
     if waiver is not None:
-        lifted = {"allowed": True} if d.severity is Severity.ERROR else {}
-        facts = {**d.facts, **lifted, "waived": waiver.reason}
         message = f"{d.message} - waived until {waiver.expires}: {waiver.reason}"
-        return [dataclasses.replace(d, severity=Severity.NOTE, facts=facts, message=message)]
+        facts = {**d.facts, "waived": waiver.reason}
+        return dataclasses.replace(d, severity=Severity.NOTE, facts=facts, message=message)
     if d.code in errors:
-        return [dataclasses.replace(d, severity=Severity.ERROR)]
-    if d.code in allowed and d.severity is Severity.ERROR:
-        return [dataclasses.replace(d, severity=Severity.NOTE, facts={**d.facts, "allowed": True})]
-    if d.code in allowed:
-        return [dataclasses.replace(d, severity=Severity.NOTE)]
-    return [d]
+        return dataclasses.replace(d, severity=Severity.ERROR)
+    return dataclasses.replace(d, severity=Severity.NOTE) if d.code in allowed else d

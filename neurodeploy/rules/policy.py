@@ -22,10 +22,12 @@ WAIVER_UNUSED = Rule(
 )  # fmt: skip
 NOT_WAIVABLE = Rule(
     "ND909", "not-waivable", ERROR, INFO,
-    "{waived} in '{layer}' is an error of kind {kind}, which no waiver lifts",
-    why="A part cannot hold more than it has, whoever agrees to it.",
-    remedy="Delete the waiver and mend the network, or choose a larger target.",
-    example="a waiver for 1,300 neurons on a core of 1,024",
+    "{waived} in '{layer}' is an error, which {how} does not lift",
+    why="An error says that the network does not run on the part, or computes other numbers there, "
+    "whoever agrees to it. What is a matter of judgement is a warning or a note, and those can be waived.",
+    remedy="Leave {how} out and mend the network (neurodeploy explain {waived}), or choose another target "
+    "(neurodeploy targets).",
+    example="check --allow ND301, or a waiver of it, for 1,300 neurons on a core of 1,024",
 )  # fmt: skip
 CHECK_FAILED = Rule(
     "ND905", "check-failed", ERROR, INFO,

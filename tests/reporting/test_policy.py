@@ -1,14 +1,16 @@
 """Findings that weigh more or less, and waivers that hold until a day."""
 
+import dataclasses
 import datetime
 
+import numpy as np
 import pytest
 
 from neurodeploy.compiler import compile
-from neurodeploy.diagnostics import Severity
+from neurodeploy.diagnostics import Kind, Severity
 from neurodeploy.errors import OptionError
 from neurodeploy.reporting.fits import verdict_line
-from neurodeploy.reporting.policy import read_waivers, with_policy
+from neurodeploy.reporting.policy import Waiver, read_waivers, with_policy
 from tests.compiler.corpus import SINGLE
 from tests.compiler.graphs import chain, dense, readout, small, spiking
 
@@ -23,8 +25,9 @@ expires = 2026-06-15
 
 
 @pytest.fixture
-def program(rng):
+def program():
     """A warning about the read-out in layer 'last', and an error of capacity in 'n1'."""
+    rng = np.random.default_rng(0)
     layers = [("d1", dense(rng, 20, 12)), ("n1", spiking()), ("last", dense(rng, 12, 4))]
     graph = chain((20,), [*layers, readout(peak=2.0)])
     found = compile(graph, small(core__in_axons=15, **SINGLE), steps=500)
@@ -76,11 +79,43 @@ def test_an_unused_waiver_is_said(program, tmp_path):
     }
 
 
-def test_no_waiver_lifts_a_capacity(program, tmp_path):
+def test_no_waiver_lifts_an_error(program, tmp_path):
     text = FILE.replace("ND424", "ND302").replace('"last"', '"*"')
     found = with_policy(program, waivers=waivers(tmp_path, text), today=TODAY)
-    assert of(found, "ND302").severity is Severity.ERROR
+    assert of(found, "ND302") == of(program, "ND302")
     assert of(found, "ND909").severity is Severity.ERROR
+    assert "which the waiver for '*' does not lift" in of(found, "ND909").message
+
+
+def test_no_option_lifts_an_error(program):
+    found = with_policy(program, allow=["ND302", "ND424"])
+    assert of(found, "ND302") == of(program, "ND302")
+    assert of(found, "ND424").severity is Severity.NOTE
+    assert "which --allow ND302 does not lift" in of(found, "ND909").message
+    assert "neurodeploy explain ND302" in of(found, "ND909").remedy
+    assert "2 errors" in verdict_line(found, 3)
+
+
+@pytest.mark.parametrize("severity", Severity)
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("by_waiver", [True, False])
+def test_only_the_severity_of_a_finding_decides_whether_it_can_be_lifted(program, severity, kind, by_waiver):
+    """Both ways follow one policy, whatever the kind of finding."""
+    odd = dataclasses.replace(of(program, "ND424"), severity=severity, kind=kind)
+    held = (Waiver("ND424", "*", "looked at", TODAY),) if by_waiver else ()
+    allow = () if by_waiver else ("ND424",)
+    found = with_policy(
+        dataclasses.replace(program, diagnostics=(odd,)), allow=allow, waivers=held, today=TODAY
+    )
+    lifted = of(found, "ND424").severity is Severity.NOTE
+    assert lifted == (severity is not Severity.ERROR)
+    assert ("ND909" in {d.code for d in found.diagnostics}) != lifted
+
+
+def test_a_waiver_goes_before_what_is_made_an_error(program, tmp_path):
+    """Strict in all layers but those a project has looked at."""
+    found = with_policy(program, error=["ND424"], waivers=waivers(tmp_path, FILE), today=TODAY)
+    assert of(found, "ND424").severity is Severity.NOTE
 
 
 FAULTS = {
@@ -109,9 +144,3 @@ def test_a_finding_is_waived_once(tmp_path):
 def test_a_missing_waiver_file_is_one_clear_message(tmp_path):
     with pytest.raises(OptionError, match="cannot read waivers"):
         read_waivers(tmp_path / "none.toml")
-
-
-def test_a_network_whose_error_is_allowed_is_not_said_to_fit(program):
-    line = verdict_line(with_policy(program, allow=["ND302"]), 2)
-    assert "no error but 1 that is allowed" in line
-    assert "fits" not in line
