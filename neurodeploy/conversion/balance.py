@@ -29,8 +29,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.evaluate import apply, evaluate
 from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.ir.simulate import encoder_train, is_encoder
+from neurodeploy.numerics.layers import IN_CACHE
 from neurodeploy.numerics.neurons import MembraneState, step
 
 Floats = npt.NDArray[np.float64]
@@ -73,8 +75,8 @@ class Response:
         Spikes, or growth, per step since the first spike could be.
     latency : int
         Steps before the first spike of a sample can arrive.
-    train : tuple of ndarray of uint8
-        Spikes of every step, packed.
+    train : ndarray of uint8, shape (T, B, bytes)
+        Spikes of every step and sample, packed; T is 0 for an integrator.
     peak_drive, peak_membrane : float
         Largest weighted input of a step and largest membrane before a reset, without sign, in thresholds.
     """
@@ -83,14 +85,18 @@ class Response:
     unit: Floats
     rates: Floats
     latency: int = 0
-    train: tuple[Packed, ...] = ()
+    train: Packed = field(default_factory=lambda: np.zeros((0, 0, 0), np.uint8))
     peak_drive: float = 0.0
     peak_membrane: float = 0.0
 
     def spikes(self, t: int) -> Floats:
         """Return the spikes of one step, shape (B, *population shape)."""
-        flat = np.unpackbits(self.train[t], count=self.rates.size)
+        flat = np.unpackbits(self.train[t], axis=1, count=math.prod(self.rates.shape[1:]))
         return flat.reshape(self.rates.shape).astype(np.float64)
+
+    def of(self, rows: slice) -> Response:
+        """Return the response to some of the samples."""
+        return dataclasses.replace(self, rates=self.rates[rows], train=self.train[:, rows])
 
     def activity(self, t: int) -> Floats:
         """Return what the spikes of one step stand for."""
@@ -153,7 +159,7 @@ def _encode(graph: Graph, node: Node, x: Floats, options: Options) -> Response:
     into = weighted_input(graph, node.name, {graph.input.name: x})
     train = encoder_train(node, into, graph.dt, steps=options.steps, input_coding="rate", seed=0, first=0)
     one = np.ones(())
-    packed = tuple(np.packbits(s) for s in train)
+    packed = np.packbits(train.reshape(*train.shape[:2], -1), axis=-1)
     return Response(one, node.unit * one, train.mean(axis=0), train=packed, peak_drive=1.0, peak_membrane=1.0)
 
 
@@ -280,20 +286,32 @@ def _respond(
     """Step one population on the recorded spikes of those before it."""
     wanted = np.maximum(z, 0.0) if node.op.spiking else z
     neuron = membrane(node.op, graph.dt)
-    state = MembraneState.start(neuron, z.shape)
-    count, train, peak_drive, peak_membrane = np.zeros(z.shape), [], 0.0, 0.0
-    for drive in drives(graph, node.name, found, options.steps):
-        before = state.v
-        out = step(neuron, state, drive / threshold)
-        peak_drive = max(peak_drive, float(np.abs(drive / threshold).max()))
-        peak_membrane = max(peak_membrane, float(np.abs(before + drive / threshold).max()))
-        if node.op.spiking:
-            count += out
-            train.append(np.packbits(out > 0))
-    rates = (count if node.op.spiking else state.v) / max(options.steps - late, 1)
+    packed = math.ceil(math.prod(z.shape[1:]) / 8) if node.op.spiking else 0
+    train = np.zeros((options.steps if packed else 0, len(z), packed), np.uint8)
+    rates, peak_drive, peak_membrane = np.zeros(z.shape), 0.0, 0.0
+    for rows in _in_cache(z):
+        before = {k: found[k].of(rows) for k in feeding(graph, node.name)}
+        state = MembraneState.start(neuron, z[rows].shape)
+        for t, drive in enumerate(drives(graph, node.name, before, options.steps)):
+            given = drive / threshold
+            peak_drive = max(peak_drive, float(np.abs(given).max()))
+            peak_membrane = max(peak_membrane, float(np.abs(state.v + given).max()))
+            out = step(neuron, state, given)
+            if node.op.spiking:
+                rates[rows] += out
+                train[t, rows] = np.packbits(out.reshape(len(out), -1) > 0, axis=-1)
+        if not node.op.spiking:
+            rates[rows] = state.v
+    rates /= max(options.steps - late, 1)
     lossless = is_lossless(node.op) or not node.op.spiking
     gain = 1.0 if lossless else _slope(rates * threshold, wanted, 1.0)
-    return Response(threshold, threshold * gain, rates, late, tuple(train), peak_drive, peak_membrane)
+    return Response(threshold, threshold * gain, rates, late, train, peak_drive, peak_membrane)
+
+
+def _in_cache(z: Floats) -> Iterator[slice]:
+    """Yield the samples of a batch in parts that the processor's cache holds, a megabyte or two."""
+    size = max(1, IN_CACHE // math.prod(z.shape[1:]))
+    return (slice(i, i + size) for i in range(0, len(z), size))
 
 
 def feeding(graph: Graph, name: str) -> tuple[str, ...]:
