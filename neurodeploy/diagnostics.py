@@ -132,11 +132,12 @@ class Rule:
     example: str = ""
 
     def at(self, place: Place, **facts: Any) -> Diagnostic:
-        """Make the diagnostic of this rule at a place, from the facts its message names."""
-        message = self.message.format(**facts)
-        return Diagnostic(
-            self.code, self.name, self.severity, self.kind, place, message, self.remedy.format(**facts), facts
-        )
+        """Make the diagnostic of this rule at a place, from the facts its message names.
+
+        A remedy may also name the ``{layer}``, as options of the command line do.
+        """
+        message, remedy = self.message.format(**facts), self.remedy.format(**{"layer": place.layer, **facts})
+        return Diagnostic(self.code, self.name, self.severity, self.kind, place, message, remedy, facts)
 
 
 def _plain(value: Any) -> Any:

@@ -91,3 +91,14 @@ def test_bits_that_make_no_sense_are_refused(told, capsys, text):
 def test_options_that_would_do_nothing_are_refused(told, capsys, options, message):
     assert told("run", *options)[0] == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_layer_may_be_named_by_its_neurons_as_findings_name_it(told):
+    _, (program,) = told("check", "--layer-bits", "n2=4")
+    assert bits(program) == {"c1": 8, "c2": 4, "fc": 8}
+
+
+@pytest.mark.parametrize("target", ["loihi1", "spinnaker2"])
+def test_bits_of_a_layer_without_weights_are_refused(told, capsys, target):
+    assert told("check", "--layer-bits", "flat=4", "--target", target)[0] == 2
+    assert "'flat' has no weights of its own on the chip; those that have are c1, " in capsys.readouterr().err

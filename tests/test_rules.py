@@ -1,5 +1,6 @@
 """The catalogue of findings is complete: codes, texts, and a test behind every one."""
 
+import argparse
 import re
 import string
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurodeploy import rules
+from neurodeploy.cli.parser import make_parser
 from neurodeploy.diagnostics import Place, Rule
 
 TESTS = Path(__file__).resolve().parent
@@ -47,3 +49,38 @@ def test_every_rule_has_a_test_that_names_it():
     text = "".join(path.read_text() for path in TESTS.rglob("test_*.py"))
     missing = [rule.code for rule in ALL if rule.code not in text]
     assert not missing
+
+
+# --- what remedies tell to type -------------------------------------------------------------------------
+
+COMMANDS = next(a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+NOTHING_TO_TYPE = {
+    **dict.fromkeys(("ND106", "ND212", "ND333", "ND328", "ND519"), "a note that needs nothing"),
+    **dict.fromkeys([f"ND{n}" for n in (607, *range(608, 621), 622)], "a description of a rule is changed"),
+    **dict.fromkeys(("ND801", "ND802", "ND803", "ND808", "ND809", "ND810", "ND811"), "a file is corrected"),
+    **dict.fromkeys(("ND812", "ND813"), "the maker's own tool does it"),
+    "ND905": "a bug of ours",
+}
+"""Remedies that name nothing to type, and why."""
+
+
+def options_of(command):
+    return {option for action in COMMANDS[command]._actions for option in action.option_strings}
+
+
+@pytest.mark.parametrize("rule", ALL, ids=lambda r: r.code)
+def test_every_command_and_option_that_a_rule_names_can_be_typed(rule):
+    every = set().union(*map(options_of, COMMANDS))
+    for text in (rule.remedy, rule.example, rule.why, rule.message):
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) <= every
+    assert set(re.findall(r"neurodeploy ([a-z][a-z-]*)", rule.remedy)) <= set(COMMANDS)
+    for command in COMMANDS:  # an option right behind a command, and all words of a whole command line
+        typed = rf"\b{command}((?: (?:-o|--[a-z-]+|[A-Z][\w.]*|{{[\w:]+}}|[\d.]+))+)"
+        for line in re.findall(typed, rule.remedy):
+            assert set(re.findall(r"(?<![\w-])-o\b|(?<![\w-])--[a-z][a-z-]*", line)) <= options_of(command)
+
+
+@pytest.mark.parametrize("rule", ALL, ids=lambda r: r.code)
+def test_every_remedy_names_something_to_type(rule):
+    named = re.search(r"(?<![\w-])--[a-z]|neurodeploy [a-z]|\bnd\.\w+", rule.remedy)
+    assert bool(named) != (rule.code in NOTHING_TO_TYPE)

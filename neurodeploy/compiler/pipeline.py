@@ -63,7 +63,7 @@ def compile(
     weight_bits : int, optional
         Most bits of a weight, the sign included, 1 to 8; by default what a search left with the graph, or 8.
     layer_bits : mapping of str to int, optional
-        The same for single layers, by the user's names.
+        The same for single layers, by the user's names: of a layer with weights, or of the neurons behind.
     min_weight_bits : int, optional
         Where the network does not fit, take bits from its largest layers, down to this many.
     steps : int, optional

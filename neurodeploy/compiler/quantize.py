@@ -18,6 +18,7 @@ import numpy.typing as npt
 from neurodeploy.compiler import maps, rounding
 from neurodeploy.compiler.registers import Registers, registers
 from neurodeploy.compiler.scales import SMALL, Scale, decays, evenness, find_scale, reached, run_length
+from neurodeploy.compiler.widths import check_layers, wanted_bits
 from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.numerics import formats
 from neurodeploy.numerics.neurons import Compartments
@@ -37,7 +38,13 @@ def quantize(program: Program) -> Program:
     """Give every population on the chip its integer compartments, and every projection its integer weights.
 
     For a target without fixed-point registers of this kind all stays in floats, and a finding says so.
+
+    Raises
+    ------
+    OptionError
+        If bits are wanted for a layer that has no weights.
     """
+    check_layers(program)
     regs = registers(program.target)
     if regs is None:
         note = STAYS_IN_FLOATS.at(Place(layer="model"), target=program.target.id)
@@ -112,8 +119,7 @@ def _form(
 
 def layer_bits(program: Program, layer: str, regs: Registers) -> int:
     """Return the width that the weights of a layer are stored in."""
-    wanted = program.options.get(f"weight_bits {layer}", program.options.get("weight_bits", NOMINAL_BITS))
-    return stored_bits(int(wanted), regs)
+    return stored_bits(wanted_bits(program, layer, NOMINAL_BITS), regs)
 
 
 def _is_signed(into: list[Projection], bits: int, regs: Registers) -> bool:

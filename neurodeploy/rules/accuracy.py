@@ -98,6 +98,7 @@ NO_CAUSE = Rule(
     "{used:.2f} points are lost on the rung '{rung}', and none of {tried} experiments explains half of "
     "them",
     why="Each known cause was taken away, or added alone, and the loss stayed.",
-    remedy="Look at the layer with the largest error, and tune the network: neurodeploy tune.",
+    remedy="Look at the layer with the largest error, and tune the network: neurodeploy tune FILE.nd "
+    "--data D.npz -o TUNED.nd.",
     example="errors of many layers that add up",
 )  # fmt: skip

@@ -58,7 +58,8 @@ LIMIT_NOT_PUBLISHED = Rule(
     "ND804", "limit-not-published", NOTE, INFO,
     "not checked: nobody published '{what}' of {target}",
     why="A limit that exists but is not known can refuse the network on the board.",
-    remedy="Ask the maker, or compile with the maker's own tool before relying on the fit.",
+    remedy="Ask the maker, or compile with the maker's own tool before relying on the fit. Who knows the "
+    "number can write it into a copy of the file: --target my-part.toml.",
     example="input axons of a Loihi 2 core",
 )  # fmt: skip
 STAYS_IN_FLOATS = Rule(
@@ -81,6 +82,6 @@ SOURCES_DISAGREE = Rule(
     "ND805", "sources-disagree", WARNING, INFO,
     "{what}: {used:,} are used; {source} allows {limit:,}, {rival_source} allows {rival:,}",
     why="Two public sources give different limits; only the chip decides.",
-    remedy="Stay below {rival:,} to be safe.",
+    remedy="Stay below {rival:,} to be safe: with fewer weight bits (--weight-bits), or a smaller layer.",
     example="8 thresholds on one core of Loihi 1, where one tool allows 7",
 )  # fmt: skip

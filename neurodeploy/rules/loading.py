@@ -23,7 +23,8 @@ FIRES_AT_REST = Rule(
     "ND103", "fires-at-rest", WARNING, RANGE,
     "{neurons} of {total} neurons rest at {used:g}, not below their threshold of {limit:g}",
     why="Such a neuron spikes without any input, in every step or nearly so.",
-    remedy="Check v_threshold, v_reset and v_leak where the file was written.",
+    remedy="Check v_threshold, v_reset and v_leak where the file was written, then read it again: "
+    "neurodeploy convert FILE.nir -o FILE.nd.",
     example="v_leak = 0 and v_threshold = -50 (millivolts, against another zero)",
 )  # fmt: skip
 INPUT_HAS_NO_WEIGHT = Rule(
@@ -37,7 +38,8 @@ NEGATIVE_RESISTANCE = Rule(
     "ND105", "negative-resistance", WARNING, RANGE,
     "{neurons} of {total} neurons have a resistance r of {used:g}, not above 0",
     why="With r below 0 excitation inhibits; with 0 nothing arrives.",
-    remedy="Check r where the file was written.",
+    remedy="Check r where the file was written, then read it again: neurodeploy convert FILE.nir -o "
+    "FILE.nd.",
     example="r = 0 because the author's tool does not use it",
 )  # fmt: skip
 ONE_SPIKE_A_STEP = Rule(

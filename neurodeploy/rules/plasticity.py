@@ -12,7 +12,7 @@ LEARNING_RATE_VANISHES = Rule(
     why="On Loihi the learning rate is part of the trace's increment, which has 7 bits behind the point. "
     "Below "
     "that it is zero, and nothing says so.",
-    remedy="Raise the learning rate at least {factor:.3g} times.",
+    remedy="Raise the learning rate (--rate of learn) at least {factor:.3g} times.",
     example="rate=1e-5 where weights are around 20",
 )  # fmt: skip
 LEARNING_RATE_SATURATES = Rule(
@@ -21,21 +21,21 @@ LEARNING_RATE_SATURATES = Rule(
     "than "
     "asked for",
     why="On Loihi the learning rate is part of the trace's increment, which has 7 bits before the point.",
-    remedy="Lower the learning rate, or shorten its trace (tau).",
+    remedy="Lower the learning rate (--rate of learn), or shorten its trace (tau).",
     example="rate=10 where weights are around 20",
 )  # fmt: skip
 LEARNED_WEIGHTS_SATURATE = Rule(
     "ND603", "learned-weights-saturate", WARNING, RANGE,
     "{used} of {limit} {unit} ended at the largest code a plastic synapse has",
     why="A weight at the end of its range cannot grow further, whatever the error says.",
-    remedy="Lower the learning rate, or show fewer samples.",
+    remedy="Lower the learning rate (--rate of learn), or show fewer samples (--limit, --passes).",
     example="many passes over few samples",
 )  # fmt: skip
 TRACE_SPIKES_LOST = Rule(
     "ND604", "trace-spikes-lost", NOTE, INFO,
     "{used} {unit} came within one renewal of their trace, 2 steps, and counted once",
     why="A trace takes one spike per input and renewal; neurons that fire more often learn more slowly.",
-    remedy="Convert with a lower peak rate if the busiest neurons matter.",
+    remedy="Convert with a lower --rate if the busiest neurons matter.",
     example="a hidden neuron at 0.5 spikes per step",
 )  # fmt: skip
 NO_LEARNING_ENGINE = Rule(
@@ -49,7 +49,8 @@ OTHER_RULE_FORM = Rule(
     "ND606", "other-rule-form", ERROR, WALL,
     "rule '{rule}' is a sum of products; {target} learns by '{limit}'",
     why="A learning circuit computes the rule it was built for.",
-    remedy="Choose a target whose rules are sums of products, or whose cores run programs.",
+    remedy="Choose a target whose rules are sums of products, or whose cores run programs (neurodeploy "
+    "rules).",
     example="PES on a part that learns by SDSP only",
 )  # fmt: skip
 PRODUCT_WITHOUT_DEPENDENCY = Rule(
@@ -155,7 +156,8 @@ FEEDBACK_AXONS = Rule(
     "ND621", "feedback-axons", ERROR, CAPACITY,
     "{used} axons reach the plastic core ({forward} forward, {backward} back); {target} holds {limit}",
     why="What comes back to a plastic core takes axons of the same table as what comes forward.",
-    remedy="Cut the layer over more cores by its inputs, or send back fewer error neurons.",
+    remedy="Learn in a smaller layer, or send back fewer error neurons; neurodeploy rules says what each "
+    "rule sends back.",
     example="4,090 inputs and 20 error neurons on Loihi 1",
 )  # fmt: skip
 FEEDBACK_COPIES_WEIGHTS = Rule(

@@ -9,7 +9,8 @@ WAIVER_EXPIRED = Rule(
     "ND907", "waiver-expired", WARNING, INFO,
     "the waiver of {waived} for '{layer}' ended on {expires}; its finding counts again",
     why="A waiver is a promise to look again by a date.",
-    remedy="Look again: mend the network, or renew the waiver with a reason that still holds.",
+    remedy="Look again: mend the network, or renew the waiver in the file of --waivers, with a reason that "
+    "still holds.",
     example="expires = 2024-01-31 in a waiver file",
 )  # fmt: skip
 WAIVER_UNUSED = Rule(
@@ -17,7 +18,7 @@ WAIVER_UNUSED = Rule(
     "the waiver of {waived} for '{layer}' matches no finding",
     why="What it waived is gone, or the name is misspelt; left in place it would hide the next finding of "
     "this kind.",
-    remedy="Delete the waiver, or correct its code or layer.",
+    remedy="Delete the waiver from the file of --waivers, or correct its code or layer.",
     example="a waiver for a layer that was renamed",
 )  # fmt: skip
 NOT_WAIVABLE = Rule(

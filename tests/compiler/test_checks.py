@@ -66,6 +66,10 @@ def test_synapse_memory_at_the_limit_and_one_above(rng):
     found = finding(graph, "ND303", small(core__synapse_memory_words=words - 1))
     assert (found.facts["limit"], found.facts["unit"]) == (29, "words")
     assert found.place.layer == "n0"
+    assert "--layer-bits 'n0=4'" in found.remedy
+    assert codes(graph, small(core__synapse_memory_words=words - 1), layer_bits={"n0": 4}) <= {
+        "ND331", "ND403"
+    }  # fmt: skip
 
 
 def test_output_axons_at_the_limit_and_one_above(rng):
@@ -333,6 +337,9 @@ def test_all_inputs_at_once_wrap_the_accumulator_unless_calibration_saw_less():
     assert "ND413" in codes(all_ones(most + 1))
     assert "ND413" not in codes(all_ones(most + 1, peak=most / 2 - 1))
     assert "ND413" in codes(all_ones(most + 1, peak=most / 2 + 2))
+    assert "not known; neurodeploy run" in finding(all_ones(most + 1), "ND413").remedy
+    seen = finding(all_ones(most + 1, peak=most / 2 + 2), "ND413")
+    assert "Calibration saw 1," in seen.remedy
 
 
 def test_calibrated_drive_that_wraps_is_an_error():

@@ -13,6 +13,7 @@ from neurodeploy.compiler.checks.finding import at_limit, of_population
 from neurodeploy.compiler.counts.uses import Usage
 from neurodeploy.compiler.lower import gain
 from neurodeploy.compiler.registers import Registers, registers
+from neurodeploy.compiler.widths import wanted_bits
 from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.graph import Node
@@ -29,6 +30,8 @@ DEAD_TOLERANCE = 0.05
 """Share of neurons that may stay silent on calibration data without a word."""
 HEADROOM = 2.0
 """How far calibrated drive must stay below a wrap for the worst case not to be worth a word."""
+
+NOT_CALIBRATED = "Whether it happens is not known; neurodeploy run FILE.nd --data D.npz counts the samples"
 
 
 def finite(program: Program, usage: Usage) -> Iterator[Diagnostic]:
@@ -144,7 +147,7 @@ def input_overflow(program: Program, usage: Usage) -> Iterator[Diagnostic]:
             continue
         worst = worst_input(program, population)
         if worst > top and (not peak or peak * HEADROOM > top):
-            drive = f"{round(peak):,}" if peak else "unknown"
+            drive = f"Calibration saw {round(peak):,} in a step" if peak else NOT_CALIBRATED
             yield rules.INPUT_OVERFLOW.at(place, used=worst, drive=drive, more="", **facts)
 
 
@@ -256,8 +259,8 @@ def generic_rounding(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     bits = program.target.words("synapse.weight.bits")
     if registers(program.target) is not None or not bits:
         return
-    width = min(max(bits), int(program.options.get("weight_bits", max(bits))))
     for p in program.projections:
+        width = min(max(bits), wanted_bits(program, p.origin, max(bits)))
         weight = np.nan_to_num(p.map.weight, posinf=0.0, neginf=0.0)
         signed = int((weight < 0).any() and "mixed" in program.target.words("synapse.weight.sign_modes"))
         step = float(np.abs(weight).max(initial=0)) / max(2 ** (width - signed) - 1, 1)

@@ -20,7 +20,8 @@ def input_spikes(program: Program, usage: Usage) -> Iterator[Diagnostic]:
             continue
         used = float(population.notes.get("rate_mean", 0.0)) * population.size
         if used > limit.value:
-            yield at_limit(rules.INPUT_SPIKES, of_population(population), limit, program, used=used)
+            place, note = of_population(population), limit.note or "a parameter of its software"
+            yield at_limit(rules.INPUT_SPIKES, place, limit, program, used=used, note=note)
 
 
 def step_length(program: Program, usage: Usage) -> Iterator[Diagnostic]:
