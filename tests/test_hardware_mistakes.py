@@ -121,3 +121,32 @@ def test_a_part_without_cores_neurons_or_values_is_refused(name, line, wrong, tm
     assert line in text
     number = text[: text.index(line)].count("\n") + 1
     assert f"{name}.toml:{number}: error[ND801]" in refusal(tmp_path, name, text.replace(line, wrong, 1))
+
+
+HEADERS = {
+    "no schema": ("schema = 1", "", "has no 'schema' number"),
+    "a word that is none": ('kind = "chip"', 'kind = "chipp"', "error[ND811] 'kind' is 'chipp'"),
+    "a kind that is a list": ('kind = "chip"', "kind = []", "has no text 'kind'"),
+    "another id": ('id = "xylo-audio-2"', 'id = "xylo"', "says id = 'xylo'"),
+    "a year in words": ("\n[", '\nyear = "last"\n[', "has a 'year' that is not a whole number"),
+    "no name": ("name = ", "label = ", "has no text 'name'"),
+}
+
+
+@pytest.mark.parametrize("fault", HEADERS)
+def test_a_fault_in_the_header_hides_no_other(fault, tmp_path):
+    text = (targets.folder() / "xylo-audio-2.toml").read_text(encoding="utf-8")
+    if fault == "a year in words":
+        text = re.sub(r"(?m)^year = .*\n", "", text)
+    old, new, message = HEADERS[fault]
+    assert old in text
+    text = text.replace(old, new, 1)
+    lines = text.splitlines()
+    facts = [i for i, line in enumerate(lines) if FACT.match(line)]
+    first, last = facts[0], facts[-1]
+    lines[first] = lines[first].replace(" = ", "_x = ", 1)
+    lines[last] = re.sub(r'src = "[^"]+"', 'src = "nobody"', lines[last])
+    found = refusal(tmp_path, "xylo-audio-2", "\n".join(lines))
+    assert message in found
+    assert f"xylo-audio-2.toml:{first + 1}: error[ND802]" in found
+    assert f"xylo-audio-2.toml:{last + 1}: error[ND803]" in found

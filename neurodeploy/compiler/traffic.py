@@ -12,7 +12,7 @@ from neurodeploy.program import Program
 
 Floats = npt.NDArray[np.float64]
 
-STARTS, STARTS_ITEMS = 10, 1024
+STARTS, STARTS_ITEMS = 10, 2000
 """Most clusters to begin with, and most items over all of them."""
 
 ASSUMED_RATE = 0.1

@@ -7,7 +7,7 @@ from neurodeploy.rules.words import CAPACITY, ERROR, NOTE, WALL, WARNING
 
 TOO_MANY_NEURONS = Rule(
     "ND301", "too-many-neurons", ERROR, CAPACITY,
-    "{used:,} neurons on one core; {target} holds {limit:,}",
+    "{used:,} neurons on one core; {target} holds {limit:,}{more}",
     why="A core updates a fixed number of membrane states per step.",
     remedy="Let nd.compile cut the population, which gives blocks that fit, or make the layer smaller.",
     example="1,025 neurons in one block of Loihi 1",
@@ -51,7 +51,7 @@ TOO_MANY_OUTPUT_AXONS = Rule(
 )  # fmt: skip
 TOO_MANY_COMPARTMENT_PROFILES = Rule(
     "ND305", "too-many-compartment-profiles", ERROR, CAPACITY,
-    "{used} different sets of decays and refractory steps on one core; {target} has {limit} profiles",
+    "{used} different sets of decays and refractory steps on one core; {target} has {limit} profiles{more}",
     why="Compartments refer to shared profiles for these values.",
     remedy="Give the neurons of the layer fewer different time constants; neurodeploy convert MODEL -o "
     "FILE.nd --neuron lif gives all the same.",
@@ -59,7 +59,7 @@ TOO_MANY_COMPARTMENT_PROFILES = Rule(
 )  # fmt: skip
 TOO_MANY_THRESHOLD_PROFILES = Rule(
     "ND306", "too-many-threshold-profiles", ERROR, CAPACITY,
-    "{used} different thresholds on one core; {target} has {limit} threshold profiles",
+    "{used} different thresholds on one core; {target} has {limit} threshold profiles{more}",
     why="Compartments refer to shared profiles for their threshold.",
     remedy="Scale weights instead of thresholds, so that the layer has one threshold; then neurodeploy "
     "check takes the network again.",
@@ -67,7 +67,7 @@ TOO_MANY_THRESHOLD_PROFILES = Rule(
 )  # fmt: skip
 TOO_MANY_SYNAPSE_FORMATS = Rule(
     "ND307", "too-many-synapse-formats", ERROR, CAPACITY,
-    "{used} synapse formats on one core; {target} has {limit}",
+    "{used} synapse formats on one core; {target} has {limit}{more}",
     why="Width, exponent and indexing of synapses are kept in a small table.",
     remedy="Let fewer layers feed this one, or give them weights of like size; then neurodeploy check "
     "takes the network again.",
@@ -92,8 +92,7 @@ SPANS_CHIPS = Rule(
 ONLY_ON_ONE_CHIP = Rule(
     "ND330", "only-on-one-chip", ERROR, CAPACITY,
     "{used:,} output axon entries on one core, {offchip:,} of them because targets lie on other chips; "
-    "{target} has "
-    "{limit:,}",
+    "{target} has {limit:,}{more}",
     why="An axon to a core on another chip takes one more entry; tools that count without it pass such a "
     "network and fail "
     "on the board.",
@@ -113,7 +112,7 @@ TOO_MANY_WORDS_PER_AXON = Rule(
 COST_MODELS_DISAGREE = Rule(
     "ND331", "cost-models-disagree", WARNING, CAPACITY,
     "{used:,} words of synapse memory as {model} counts, {other:,} as {target} is checked here; there are "
-    "{limit:,}",
+    "{limit:,}{more}",
     why="Two public tools count the words of a synapse differently, and only the maker's own compiler "
     "decides.",
     remedy="Leave some room if this is to run on a board: fewer weight bits (--layer-bits '{layer}=7'), or "

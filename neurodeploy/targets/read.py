@@ -93,8 +93,8 @@ def read(path: Path) -> Sheet:
             f"'{path}' does not follow the hardware schema\n{render_all([fault], concise=True)}"
         ) from error
     sheet = Sheet(path, lines=_lines(text))
-    _read_header(sheet, data)
-    if not sheet.faults:
+    if _follows_this_schema(sheet, data):
+        _read_header(sheet, data)
         _read_sources(sheet, data.pop("sources", {}))
         _read_tables(sheet, data)
     return sheet.raise_for_faults()
@@ -129,14 +129,18 @@ def _lines(text: str) -> dict[str, int]:
     return lines
 
 
-def _read_header(sheet: Sheet, data: dict[str, Any]) -> None:
+def _follows_this_schema(sheet: Sheet, data: dict[str, Any]) -> bool:
+    """Whether keys mean what they mean here; a file without a number is read to find its other faults."""
     version = data.get("schema")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         sheet.fault(rules.MALFORMED_HARDWARE_FILE, "schema", fault="has no 'schema' number")
-        return
-    if version > SCHEMA:
+    elif version > SCHEMA:
         sheet.fault(rules.SCHEMA_TOO_NEW, "schema", used=version, limit=SCHEMA, unit="schema")
-        return
+        return False
+    return True
+
+
+def _read_header(sheet: Sheet, data: dict[str, Any]) -> None:
     for key in HEADER:
         if key in data:
             sheet.header[key] = data.pop(key)
@@ -144,8 +148,7 @@ def _read_header(sheet: Sheet, data: dict[str, Any]) -> None:
         if not isinstance(sheet.header.get(key), str):
             sheet.fault(rules.MALFORMED_HARDWARE_FILE, key, fault=f"has no text '{key}'")
     _check_types(sheet)
-    if not sheet.faults:
-        _check_header(sheet)
+    _check_header(sheet)
 
 
 def _check_types(sheet: Sheet) -> None:
@@ -159,13 +162,14 @@ def _check_types(sheet: Sheet) -> None:
 
 def _check_header(sheet: Sheet) -> None:
     for key, words in (("kind", KINDS), ("status", STATUS), ("mapping", MAPPINGS)):
-        if (word := sheet.header.get(key)) is not None and word not in words:
+        word = sheet.header.get(key)
+        if isinstance(word, str) and word not in words:
             sheet.fault(rules.UNKNOWN_HARDWARE_WORD, key, word=repr(word), words=", ".join(words))
-    if sheet.header.get("id") not in (None, sheet.path.stem):
+    if isinstance(name := sheet.header.get("id"), str) and name != sheet.path.stem:
         sheet.fault(
             rules.MALFORMED_HARDWARE_FILE,
             "id",
-            fault=f"says id = {sheet.header['id']!r} in a file named '{sheet.path.name}'",
+            fault=f"says id = {name!r} in a file named '{sheet.path.name}'",
         )
     if sheet.header.get("kind") == "board" and "like" in sheet.header:
         sheet.fault(
@@ -223,7 +227,7 @@ def _read_tables(sheet: Sheet, data: dict[str, Any]) -> None:
     board = data.get("board")
     if isinstance(board, dict) and isinstance(board.get("chip"), str):
         sheet.chip = board.pop("chip")
-    if sheet.header["kind"] == "board" and not sheet.chip:
+    if sheet.header.get("kind") == "board" and not sheet.chip:
         sheet.fault(rules.MALFORMED_HARDWARE_FILE, "board", fault="is a board but names no chip")
     for table, rows in data.items():
         if isinstance(rows, dict) and table in TABLES:

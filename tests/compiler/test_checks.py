@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.compiler import compile
+from neurodeploy.compiler.checks import capacity
+from neurodeploy.compiler.resources import usage
 from neurodeploy.diagnostics import Severity
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Node
@@ -92,6 +94,38 @@ def test_many_entries_to_other_chips_are_a_warning(rng):
     graph = net(rng, (20, 12, 4))
     assert "ND332" not in codes(graph, small(core__out_axon_entries_offchip=8, **split))
     assert "ND332" in codes(graph, small(core__out_axon_entries_offchip=7, **split))
+
+
+def shared(program, *layers):
+    """What a program uses, as if its fullest cores were shared by blocks of these layers."""
+    found = usage(program)
+    return dataclasses.replace(
+        found, cores=tuple(dataclasses.replace(row, layers=layers, layer=layers[0]) for row in found.cores)
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "limits"),
+    [("ND330", {"core__out_axon_entries": 7}), ("ND332", {"core__out_axon_entries_offchip": 7})],
+)
+def test_layers_that_share_a_core_are_all_named_the_largest_first(code, limits, rng):
+    bound = target("kapoho-bay").with_limits(core__compartments=1, chip__cores=12, **limits)
+    program = compile(net(rng, (20, 12, 4)), bound)
+    checks = (capacity.cores_hold_their_blocks, capacity.output_axons)
+
+    def message(*layers):
+        found = [d for check in checks for d in check(program, shared(program, *layers)) if d.code == code]
+        return found[0].message
+
+    assert message("wide", "narrow").endswith("; layers wide, narrow share the core")
+    assert message("a", "b", "c", "d", "e", "f").endswith("; layers a, b, c, d and 2 more share the core")
+    assert "share" not in message("alone")
+
+
+def test_layers_of_a_core_stand_in_order_of_their_size(rng):
+    (core,) = usage(compile(net(rng, (20, 5, 9, 4)))).cores
+    assert core.layers == ("n1", "n0", "readout")
+    assert core.layer == "n1"
 
 
 def test_compartment_profiles_at_the_limit_and_one_above(rng):

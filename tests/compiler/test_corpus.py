@@ -5,6 +5,7 @@ import pytest
 
 from neurodeploy.compiler import compile
 from neurodeploy.compiler.place import one_block_per_core
+from neurodeploy.compiler.resources import usage
 from neurodeploy.errors import MissingExtra
 from tests.compiler.corpus import CASES, lif, one
 from tests.compiler.graphs import spiking
@@ -19,6 +20,17 @@ def test_a_broken_model_gives_exactly_its_findings(case, rng):
     found = compile(graph, bound, **options).diagnostics
     assert {d.code for d in found} == case.codes
     assert all(d.message and d.remedy for d in found)
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_no_table_shows_more_used_than_there_is_without_a_finding_there(case, rng):
+    graph, bound, options = case.make(rng)
+    program = compile(graph, bound, **options)
+    told = {d.place.layer for d in program.diagnostics if "used" in d.facts}
+    for row in usage(program).cores:
+        assert row.layer in told or not any(use.over for use in row.uses)
+    assert "model" in told or not any(use.over for use in usage(program).whole)
 
 
 def test_the_corpus_is_large_and_no_case_is_there_twice():

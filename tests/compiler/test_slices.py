@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from neurodeploy.compiler import compile, maps
+from neurodeploy.compiler import compile, fans, maps, partition, tiling
 from neurodeploy.compiler.partition import cores_are_published
 from neurodeploy.compiler.resources import usage
+from neurodeploy.ir import ops
 from neurodeploy.reporting.figures import model_figures
 from neurodeploy.reporting.fits import core_count, verdict, verdict_line
 from neurodeploy.targets import names, target
@@ -89,3 +90,25 @@ def test_figures_count_the_cores_that_the_verdict_counts(rng):
     figures = model_figures(compile(one_layer(rng, 20, 257), "spinnaker1"))
     assert figures["card"]["cores"] == len(figures["cores"]) == 2
     assert all("blocks" not in row and "cores" not in row for row in figures["layers"])
+
+
+def test_a_pruned_kernel_takes_axons_only_where_it_has_weights(rng):
+    kernel = conv(rng, 100, 16)
+    kept = np.where(rng.random(kernel.weight.shape) < 0.1, kernel.weight, 0.0)
+    layer = ops.Conv2d(kept, kernel.bias, kernel.stride, kernel.padding, kernel.dilation, 1)
+    program = compile(chain((100, 6, 6), [("c", layer), ("n", spiking())]), "truenorth")
+    found = usage(program).cores
+    assert max(fans.fan_in(program, program.population("n"))) < 256
+    assert all(row["input axons"].used <= 256 for row in found)
+
+
+def test_a_core_over_its_axons_is_reported_where_no_single_neuron_is(rng, monkeypatch):
+    """The finding about a neuron's own inputs stands in only where there is one."""
+    weight = np.kron(np.eye(3), np.ones((4, 250)))
+    graph = chain((750,), [("d", ops.Affine(weight, np.zeros(12))), ("n", spiking())])
+    assert all(row["input axons"].used == 250 for row in rows(graph, "truenorth"))
+    whole = tiling.evenly((12, 1, 1))
+    monkeypatch.setattr(partition, "_cut", lambda cutter, p, done: partition.Cut((12, 1, 1), whole))
+    found = {d.code: d for d in compile(graph, "truenorth").diagnostics}
+    assert (found["ND302"].facts["used"], found["ND302"].facts["limit"]) == (750, 256)
+    assert "ND501" not in found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+from neurodeploy.compiler import fans
 from neurodeploy.compiler.checks.finding import at_limit, in_all
 from neurodeploy.compiler.counts import engines as engine_counts
 from neurodeploy.compiler.counts import totals
@@ -46,23 +47,23 @@ WHOLE: dict[str, tuple[Rule, str]] = {
 def cores_hold_their_blocks(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check ``used <= limit`` for every resource of every core; the worst of a population speaks for all."""
     for resource, rule in RULE_OF.items():
-        if resource == "input axons" and _column_binds(program):
-            continue
         for rows in usage.by_population():
             over = [row for row in rows if row.has(resource) and row[resource].over]
-            if over:
+            if over and not (resource == "input axons" and _column_is_over(program, over[0].population)):
                 worst = max(over, key=lambda row: row[resource].used)
                 use = worst[resource]
                 yield at_limit(
                     rule, worst.place, use.limit, program,
-                    used=use.used, cores=len(over), more=in_all(len(over)),
+                    used=use.used, cores=len(over), more=in_all(len(over)) + worst.shared_by,
                 )  # fmt: skip
 
 
-def _column_binds(program: Program) -> bool:
-    """Whether what a single neuron may listen to is what a core has axons for: then that finding says it."""
+def _column_is_over(program: Program, name: str) -> bool:
+    """Whether a single neuron listens to more than it may, which a finding of its own says."""
     column, axons = program.target.limit("connectivity.fan_in"), program.target.limit("core.in_axons")
-    return bool(column.known and axons.known and column.value <= axons.value)
+    if not column.known or not axons.known or column.value > axons.value:
+        return False
+    return bool(fans.fan_in(program, program.population(name)).max(initial=0) > column.value)
 
 
 def whole_network(program: Program, usage: Usage) -> Iterator[Diagnostic]:
@@ -101,7 +102,7 @@ def output_axons(program: Program, usage: Usage) -> Iterator[Diagnostic]:
         rule = rules.ONLY_ON_ONE_CHIP if use.used - extra <= use.limit.value else rules.TOO_MANY_OUTPUT_AXONS
         yield at_limit(
             rule, worst.place, use.limit, program,
-            used=use.used, offchip=extra, cores=len(over), more=in_all(len(over)),
+            used=use.used, offchip=extra, cores=len(over), more=in_all(len(over)) + worst.shared_by,
         )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def cost_models(program: Program, usage: Usage) -> Iterator[Diagnostic]:
                 yield at_limit(
                     rules.COST_MODELS_DISAGREE, worst.place, worst[name].limit, program,
                     used=worst[name].used, other=worst[MEMORY].used, model=name[len(MEMORY) + 2 : -1],
-                    cores=len(odd),
+                    cores=len(odd), more=in_all(len(odd)) + worst.shared_by,
                 )  # fmt: skip
 
 

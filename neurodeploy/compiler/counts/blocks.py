@@ -32,7 +32,8 @@ def count(program: Program, *, by_core: bool = True) -> Iterator[CoreUse]:
             use(target, OUT_AXONS, "core.out_axon_entries", int(entries[numbers].sum())),
             use(target, OFF_CHIP, "core.out_axon_entries_offchip", int(away[numbers].sum())),
         )
-        largest = max(blocks, key=lambda block: len(block.neurons))
+        by_size = sorted(blocks, key=lambda block: -len(block.neurons))
+        largest = by_size[0]
         yield CoreUse(
             population=largest.population,
             layer=largest.origin,
@@ -41,7 +42,7 @@ def count(program: Program, *, by_core: bool = True) -> Iterator[CoreUse]:
             chip=chip[numbers[0]] if chip else None,
             uses=uses,
             extra_offchip=int(extra[numbers].sum()),
-            layers=tuple(dict.fromkeys(block.origin for block in blocks)),
+            layers=tuple(dict.fromkeys(block.origin for block in by_size)),
         )
 
 

@@ -56,7 +56,7 @@ def _wire(projection: Projection) -> Wiring | Conv:
     """Prepare a projection for cutting, by which weights are there, not by what they are."""
     map_ = projection.map
     there = maps.with_weight(map_, (map_.weight != 0).astype(np.int32))
-    if isinstance(there, ConvMap):
+    if isinstance(there, ConvMap) and there.weight.all():  # with gaps, not all of a window takes an axon
         kernel = there.weight.shape[2:]
         alive = there.weight.any(axis=(0, 1, 3)), there.weight.any(axis=(0, 1, 2))
         return Conv(there, DISCRETE, tuple((np.arange(n), a) for n, a in zip(kernel, alive, strict=True)))

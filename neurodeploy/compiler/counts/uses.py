@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from neurodeploy.diagnostics import Place
 from neurodeploy.targets import Limit, Target
 
+NAMED = 4
+"""Most layers of a core that a message names."""
+
 
 @dataclass(frozen=True)
 class Use:
@@ -59,7 +62,7 @@ class CoreUse:
     extra_offchip : int
         Output axon entries that are there only because targets lie on other chips.
     layers : tuple of str
-        Of all blocks that share the core; `layer` is that of the largest.
+        Of all blocks that share the core, that of the largest first.
     """
 
     population: str
@@ -75,6 +78,14 @@ class CoreUse:
     def place(self) -> Place:
         """Where a finding about it is."""
         return Place(layer=self.layer, node=self.population, block=self.name, core=self.core)
+
+    @property
+    def shared_by(self) -> str:
+        """The layers that share the core, largest first, for a message; nothing where it is one."""
+        if len(self.layers) < 2:
+            return ""
+        named, more = self.layers[:NAMED], len(self.layers) - NAMED
+        return f"; layers {', '.join(named)}{f' and {more} more' if more > 0 else ''} share the core"
 
     def has(self, resource: str) -> bool:
         """Whether the resource was counted."""
