@@ -13,6 +13,9 @@ CODINGS = ("rate", "poisson", "bias")
 """How samples enter: host IF neurons under constant current, seeded Poisson trains, or biases of on-chip
 neurons."""
 
+CELLS = 2**18
+"""Charges that are looked at together: as many as a cache holds, whatever the length of a run."""
+
 
 def rate_spikes(rates: npt.NDArray[np.float64], *, steps: int) -> npt.NDArray[np.bool_]:
     """Spike trains of integrate-and-fire neurons with reset by subtraction under constant current.
@@ -34,7 +37,12 @@ def rate_spikes(rates: npt.NDArray[np.float64], *, steps: int) -> npt.NDArray[np
     """
     r = np.clip(rates, 0.0, 1.0)
     t = np.arange(steps + 1).reshape((-1,) + (1,) * r.ndim)
-    return np.diff(spikes_by(t * r), axis=0) > 0.5
+    train = np.empty((steps, *r.shape), np.bool_)
+    several = max(CELLS // max(r.size, 1), 1)
+    for first in range(0, steps, several):
+        within = slice(first, first + several)
+        train[within] = np.diff(spikes_by(t[first : within.stop + 1] * r), axis=0) > 0.5
+    return train
 
 
 def spikes_by(charge: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

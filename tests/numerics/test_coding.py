@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neurodeploy.numerics import coding
 from neurodeploy.numerics.coding import poisson_spikes, rate_spikes
 from neurodeploy.numerics.neurons import Membrane, MembraneState, step
 
@@ -43,3 +44,12 @@ def test_poisson_trains_depend_on_seed_and_index_only(rng):
 def test_poisson_trains_have_their_rate(rate):
     train = poisson_spikes(np.full((2, 1000), rate), steps=50, seed=0, first=0)
     assert train.mean() == pytest.approx(rate, abs=0.005)
+
+
+@pytest.mark.parametrize("cells", [1, 7, 40, 10**6])
+def test_a_train_does_not_depend_on_how_many_charges_are_looked_at_together(rng, monkeypatch, cells):
+    rates = rng.random((3, 5)) * 1.2 - 0.1
+    rates[0, :3] = 0.0, 0.5, 1.0
+    whole = np.diff(coding.spikes_by(np.arange(12)[:, None, None] * np.clip(rates, 0, 1)), axis=0) > 0.5
+    monkeypatch.setattr(coding, "CELLS", cells)
+    np.testing.assert_array_equal(coding.rate_spikes(rates, steps=11), whole)
