@@ -102,3 +102,17 @@ def test_a_layer_may_be_named_by_its_neurons_as_findings_name_it(told):
 def test_bits_of_a_layer_without_weights_are_refused(told, capsys, target):
     assert told("check", "--layer-bits", "flat=4", "--target", target)[0] == 2
     assert "'flat' has no weights of its own on the chip; those that have are c1, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--min-weight-bits", "4", "--target", "odin"], "min_weight_bits has no effect on 'odin'"),
+        (["--match", "nengo-loihi", "--target", "xylo-audio-2"], "match has no effect on 'xylo-audio-2'"),
+        (["--pop-axons", "pop16", "--target", "truenorth"], "pop_axons has no effect on 'truenorth'"),
+        (["--min-weight-bits", "6", "--weight-bits", "4"], "at least 6 weight bits, and at most 4"),
+    ],
+)
+def test_options_that_cannot_have_an_effect_are_refused(told, capsys, options, message):
+    assert told("check", *options)[0] == 2
+    assert message in capsys.readouterr().err

@@ -18,6 +18,7 @@ from neurodeploy.compiler.lower import lower
 from neurodeploy.compiler.partition import partition
 from neurodeploy.compiler.place import place
 from neurodeploy.compiler.quantize import quantize
+from neurodeploy.compiler.registers import registers
 from neurodeploy.compiler.repair import narrow_weights
 from neurodeploy.compiler.verify import verify
 from neurodeploy.errors import OptionError
@@ -94,6 +95,7 @@ def compile(
         weight_bits = int(graph.meta.get("weight_bits", MOST_WEIGHT_BITS))
     _check_bits(graph, weight_bits, layer_bits or {}, min_weight_bits)
     found = find_target(target) if isinstance(target, str) else target
+    _check_target(found, min_weight_bits=min_weight_bits, match=match, pop_axons=pop_axons != "pop32")
     options: dict[str, float | int | str] = {"input_coding": input_coding, "weight_bits": weight_bits}
     options |= {f"weight_bits {layer}": bits for layer, bits in (layer_bits or {}).items()}
     if steps is not None:
@@ -136,10 +138,22 @@ def _check_options(graph: Graph, input_coding: str, match: str, pop_axons: str) 
         raise OptionError(f"there are no '{pop_axons}' axons; choose pop16 or pop32")
 
 
+def _check_target(target: Target, **asked: object) -> None:
+    """Refuse options about number formats that are not written for a target; they would do nothing."""
+    idle = [name for name, value in asked.items() if value]
+    if idle and registers(target) is None:
+        raise OptionError(
+            f"{idle[0]} has no effect on '{target.id}': the compiler does not write its number formats; "
+            "it does for loihi1 and its boards"
+        )
+
+
 def _check_bits(graph: Graph, weight_bits: int, layer_bits: Mapping[str, int], least: int | None) -> None:
     for bits in (weight_bits, *layer_bits.values(), *([] if least is None else [least])):
         if not 1 <= bits <= MOST_WEIGHT_BITS:
             raise OptionError(f"{bits} weight bits; choose 1 to {MOST_WEIGHT_BITS}")
+    if least is not None and least > weight_bits:
+        raise OptionError(f"at least {least} weight bits, and at most {weight_bits}; choose fewer or more")
     layers = {node.origin for node in graph.nodes}
     if odd := [name for name in layer_bits if name not in layers]:
         near = difflib.get_close_matches(odd[0], layers, n=1)

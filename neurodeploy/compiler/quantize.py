@@ -233,5 +233,5 @@ def _measure(
     if error > rounding.TOLERANCE * size:
         yield rules.WEIGHT_ROUNDING.at(
             place, source=before.source, used=error / size, limit=rounding.TOLERANCE, unit="of their size",
-            bits=form.bits,
+            bits=form.bits, most=NOMINAL_BITS,
         )  # fmt: skip

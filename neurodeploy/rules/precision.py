@@ -28,9 +28,8 @@ WEIGHT_ROUNDING = Rule(
     "rounding to {bits} bits moves the weights by {used:.1%} of their typical size; {limit:.0%} is "
     "tolerated",
     why="Weights share one step per layer; a few large weights leave few steps for all others.",
-    remedy="Give the layer all bits of the chip (--layer-bits '{layer}=8') where it has fewer, or adapt it "
-    "to its rounding: neurodeploy tune FILE.nd --data D.npz -o TUNED.nd. neurodeploy run --ladder "
-    "shows what it costs.",
+    remedy="Give the layer all {most} bits there are (--layer-bits '{layer}={most}') where it has fewer, or "
+    "adapt it to its rounding: neurodeploy tune FILE.nd --data D.npz -o TUNED.nd.",
     example="a layer with one weight of 100 and all others near 0.1",
 )  # fmt: skip
 WEIGHT_BITS_LOST = Rule(
@@ -192,6 +191,15 @@ MEMBRANE_FLOOR = Rule(
     remedy="Train with weights that are not negative, or choose another part (neurodeploy targets); what "
     "is lost shows only on the part itself.",
     example="any layer with negative weights on ODIN",
+)  # fmt: skip
+MEMBRANE_CLAMPED = Rule(
+    "ND433", "membrane-clamped", WARNING, RANGE,
+    "calibration samples pull a membrane down to {used:,} in a run of {steps:,} steps; {target} stops it at "
+    "{limit:,}",
+    why="A membrane that falls further stays at the end of its register, so later excitation lifts it sooner "
+    "than it should.",
+    remedy="Run fewer steps (--steps), or convert with --neuron lif, whose leak brings membranes back.",
+    example="a neuron that is inhibited by a threshold per step for 10,000 steps",
 )  # fmt: skip
 WEIGHTS_UNDER_THRESHOLD = Rule(
     "ND431", "weights-under-threshold", WARNING, RANGE,

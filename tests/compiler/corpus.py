@@ -450,6 +450,13 @@ def more_neurons_than_odin_has(rng):
 # --- time and evidence -------------------------------------------------------------------------------------
 
 
+@broken("ND433")
+def a_membrane_that_is_inhibited_for_a_long_run(rng):
+    return one([[-1.0, 0.5]], notes={"peak_membrane": 10.0, "peak_drive": 1.0, "steps": 50}), "loihi1", {
+        "steps": 100_000
+    }  # fmt: skip
+
+
 @broken("ND703")
 def a_bright_image_on_nengo_loihis_host(rng):
     graph = net(rng, 784, 5)

@@ -358,6 +358,24 @@ def test_refractory_steps_at_the_limit_and_one_above(rng):
     assert (found.facts["used"], found.facts["limit"]) == (64, 63)
 
 
+def pulled(peak, **options):
+    """A neuron whose membrane calibration saw `peak` thresholds from rest, in a run of 50 steps."""
+    node = Node("n", spiking(), notes={"peak_membrane": peak, "peak_drive": 1.0, "steps": 50})
+    return compile(chain((2,), [("d", ops.Affine(np.full((3, 2), -1.0), np.ones(3))), node]), **options)
+
+
+def test_a_membrane_at_the_end_of_its_register_and_beyond():
+    """Excitation ends at the threshold and may come close to the end; only inhibition can go beyond."""
+    scale = pulled(1.0).population("n").weight_scale
+    most = (2**23 - 1) / scale
+    assert "ND433" not in {d.code for d in pulled(most * (1 - 1e-6)).diagnostics}
+    (found,) = [d for d in pulled(most * (1 + 1e-6)).diagnostics if d.code == "ND433"]
+    assert found.facts["limit"] == -(2**23) + 1
+    assert found.facts["used"] < found.facts["limit"]
+    assert "ND433" in {d.code for d in pulled(most * 0.6, steps=100).diagnostics}
+    assert "ND433" not in {d.code for d in pulled(most * 0.6, steps=50).diagnostics}
+
+
 def all_ones(inputs, *, peak=None):
     notes = {} if peak is None else {"peak_drive": peak}
     node = Node("n", spiking(4.0), notes=notes)

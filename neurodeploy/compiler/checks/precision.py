@@ -203,6 +203,28 @@ def _sums(projection: Projection, sign: int) -> Floats:
             return np.bincount(rows, weight, map_.shape[0]).astype(np.float64)
 
 
+def membranes(program: Program, usage: Usage) -> Iterator[Diagnostic]:
+    """Check that inhibition stays in the membrane's register, as calibrated; excitation ends at a spike.
+
+    Populations whose current keeps the charge are those of `current_overflow`.
+    """
+    steps = scales.run_length(program)
+    for population, _ in _on_chip(program):
+        c, seen = population.compartments, float(population.notes.get("peak_membrane", 0.0))
+        assert c is not None
+        if population.membrane.threshold is None or population.notes.get("accumulates"):
+            continue
+        above = 1 + float(population.notes.get("peak_drive", 0.0))  # a threshold, and what one step adds
+        leaks = bool((population.membrane.keep_v < 1).all())
+        longer = 1.0 if leaks else max(steps / float(population.notes.get("steps", steps)), 1.0)
+        used = round(seen * longer * population.weight_scale)
+        if seen > above and used > -c.vmin:
+            yield rules.MEMBRANE_CLAMPED.at(
+                of_population(population), used=-used, limit=c.vmin, unit="membrane units", steps=steps,
+                target=program.target.id,
+            )  # fmt: skip
+
+
 def readouts(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     """Check that an integrator stays below the end of its register over a whole run."""
     steps = scales.run_length(program)
@@ -269,7 +291,7 @@ def generic_rounding(program: Program, usage: Usage) -> Iterator[Diagnostic]:
         if error > rounding.TOLERANCE * size:
             yield rules.WEIGHT_ROUNDING.at(
                 Place(layer=p.origin, node=p.target), source=p.source, used=error / size,
-                limit=rounding.TOLERANCE, unit="of their size", bits=width,
+                limit=rounding.TOLERANCE, unit="of their size", bits=width, most=max(bits),
             )  # fmt: skip
 
 
@@ -314,6 +336,7 @@ CHECKS = (
     refractory,
     input_overflow,
     current_overflow,
+    membranes,
     readouts,
     calibrated_units,
     positive_thresholds,
