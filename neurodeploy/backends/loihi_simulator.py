@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.backends import learned_blocks, loihi_checks, loihi_state
+from neurodeploy.backends import learned_blocks, loihi_arrays, loihi_state
 from neurodeploy.backends.adapter import nengo_loihi_module
 from neurodeploy.backends.chip import Chip
 from neurodeploy.backends.host import Host
@@ -78,7 +78,7 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         n_samples = checked_size(n_samples, target)
         if model is None:
             model = learned_blocks.new_model(float(dt), f"{network}, dt={dt:f}")
-        with learned_blocks.installed(), loihi_checks.in_arrays():
+        with learned_blocks.installed(), loihi_arrays.installed():
             super().__init__(network, dt, seed, model, precompute, target, **options)
         self.n_samples = n_samples
         self._hosts: list[Host] = []

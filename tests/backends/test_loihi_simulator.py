@@ -101,27 +101,6 @@ def test_a_probe_of_what_the_chip_does_not_have_is_refused():
         nd.LoihiSimulator(net, progress_bar=False)
 
 
-def test_axons_are_checked_as_nengo_loihi_checks_them():
-    from nengo_loihi.builder.validate import validate_axon
-
-    from neurodeploy.backends import loihi_checks
-
-    synapse = loihi.block.Synapse(2)
-    synapse.set_population_weights(np.ones((2, 3, 4)), None, [0, 1], [0, 0], pop_type=32)
-    axon = loihi.block.Axon(2)
-    axon.target = synapse
-    axon.set_compartment_axon_map(np.array([0, 1, -1]))
-    for atoms in ([0, 2, 1], [0, 3, 0], [-1, 0, 0]):
-        axon.compartment_atoms = np.array(atoms)
-        right = max(atoms) < 3 and min(atoms) >= 0
-        for check in (validate_axon, loihi_checks.validate_axon):
-            if right:
-                check(axon)
-                continue
-            with pytest.raises(AssertionError):
-                check(axon)
-
-
 def test_boards_are_left_to_nengo_loihi():
     with pytest.raises(OptionError, match=r"use nengo_loihi.Simulator\(target='loihi'\)"):
         nd.LoihiSimulator(network(), target="loihi")
