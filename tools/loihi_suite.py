@@ -4,10 +4,10 @@
     pip install '.[dl,peers]'
     python tools/loihi_suite.py --source SOURCE
 
-Three times: as it is; with `neurodeploy.LoihiSimulator` in place of ``nengo_loihi.Simulator``; and with both
-emulators in lock step in all networks the suite builds, every state compared after every step
-(`tools/lock_step.py`). What passes as it is has to pass in the other two, or is named below with its reason;
-otherwise this command exits with 1.
+Three times, slow tests included: as it is; with `neurodeploy.LoihiSimulator` in place of
+``nengo_loihi.Simulator``; and with both emulators in lock step in all networks the suite builds, every state
+compared after every step (`tools/lock_step.py`). What passes as it is has to pass in the other two, or is
+named below with its reason; otherwise this command exits with 1.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def run(source, plugins, extra, options):
             "MPLBACKEND": "Agg",
             "NEURODEPLOY_FIGURES": str(figures),
         }
-        command = [sys.executable, "-m", "pytest", "nengo_loihi", "-q", "--target", "sim"]
+        command = [sys.executable, "-m", "pytest", "nengo_loihi", "-q", "--slow", "--target", "sim"]
         command += [f"--junitxml={report}"]
         command += [word for plugin in plugins for word in ("-p", plugin)]
         command += ["-k", options.select] if options.select else []
