@@ -29,7 +29,7 @@ Ints = npt.NDArray[np.int32]
 @contextlib.contextmanager
 def installed() -> Iterator[None]:
     """Let nengo-loihi's builder use the functions of this module."""
-    ours = {
+    ours: dict[Any, dict[str, Any]] = {
         validate: {"validate_axon": validate_axon},
         cuts: {"split_synapse": split_synapse, "split_axon": split_axon},
         discretize: {"discretize_synapse": all_at_once(discretize.discretize_synapse)},
