@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from neurodeploy.compiler.resources import core_rows, whole_rows
 from neurodeploy.compiler.scales import run_length
+from neurodeploy.compiler.widths import wanted_bits
 from neurodeploy.diagnostics import Diagnostic, in_order
 from neurodeploy.ir.graph import Graph
 from neurodeploy.program import ConvMap, Map, Program, SparseMap
 from neurodeploy.recording import Recording
 from neurodeploy.reporting.changes import change_rows
 from neurodeploy.reporting.conversion import conversion_figures
+from neurodeploy.reporting.energy import energy_figures
 from neurodeploy.reporting.fits import core_count
 
 FORMAT = "neurodeploy run 1"
@@ -108,6 +110,7 @@ def run_figures(
         "layers": layer_figures(model, r),
         "raster": raster_figures(model, r),
         **(program_figures(model) if isinstance(model, Program) else {}),
+        "energy": energy_figures(model, r) if isinstance(model, Program) else None,
         "findings": finding_figures((*_found(model), *r.diagnostics)),
     }
 
@@ -155,7 +158,7 @@ def run_card(
     model: Graph | Program, recording: Recording, facts: Mapping[str, str | float | None]
 ) -> dict[str, Any]:
     """Say what was run, and how, and what that does not show."""
-    bits = model.options.get("weight_bits", 8) if isinstance(model, Program) else 8
+    bits = _bits(model) if isinstance(model, Program) else "8"
     card = model_card(model) | {
         "backend": recording.backend,
         "arithmetic": ARITHMETIC[recording.backend].format(bits=bits),
@@ -168,6 +171,12 @@ def run_card(
     if recording.diagnostics:
         card["findings_of_the_run"] = ", ".join(f"{d.code} {d.name}" for d in recording.diagnostics)
     return card | dict(facts) | {"not_verified_on_silicon": list(NOT_ON_SILICON[recording.backend])}
+
+
+def _bits(program: Program) -> str:
+    """Say how many bits weights have; where layers differ, from fewest to most."""
+    found = {wanted_bits(program, p.origin, 8) for p in program.projections if not p.widest} or {8}
+    return str(min(found)) if len(found) == 1 else f"{min(found)} to {max(found)}"
 
 
 def layer_figures(model: Graph | Program, recording: Recording | None = None) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.diagnostics import Place
 from neurodeploy.ir.text import array_digest
+from neurodeploy.reporting.energy import energy_line
 
 if TYPE_CHECKING:
     from neurodeploy.program import Program
@@ -66,12 +67,14 @@ def counted(number: int, word: str) -> str:
 
 
 def run_text(figures: Mapping[str, Any]) -> str:
-    """Write a run: the result, a table per layer, how full the cores are, the run card."""
+    """Write a run: the result, a table per layer, how full the cores are, what it may cost, the run card."""
     parts = [headline(figures)]
     if figures["layers"]:
         parts.append(layer_table(figures["layers"]))
     if figures.get("cores"):
         parts.append(fullest(figures["cores"]))
+    if figures.get("energy"):
+        parts.append(energy_line(figures["energy"]))
     if any(figures.get("overflowed_samples", {}).values()):
         parts.append(overflow_line(figures))
     of_the_run = str(figures["card"].get("findings_of_the_run", ""))
