@@ -181,13 +181,19 @@ def windows_of(map_: ConvMap, axis: int) -> npt.NDArray[np.int64]:
 
 def _as_conv(graph: Graph, source: str, chain: Sequence[str]) -> ConvMap | None:
     product: ConvMap | None = None
+    ahead: npt.NDArray[np.float64] | None = None
     shape = graph.shapes[source]
     for name in chain:
         op = graph[name].op
         if isinstance(op, ops.Flatten):
             shape = graph.shapes[name]
             continue
+        if product is None and (factor := _per_channel(op, shape)) is not None:
+            ahead = factor if ahead is None else ahead * factor
+            continue
         step = _conv_of(op, shape)
+        if step is not None and product is None and ahead is not None:
+            step = _scaled_inputs(step, ahead)
         if step is None:
             product = _scaled(product, op)
         elif product is None:
@@ -247,6 +253,22 @@ def _scaled(product: ConvMap | None, op: ops.Op) -> ConvMap | None:
         return None
     factor = np.broadcast_to(op.scale.reshape(-1), (product.target_shape[0],))
     scaled = with_weight(product, product.weight * factor[:, None, None, None])
+    assert isinstance(scaled, ConvMap)
+    return scaled
+
+
+def _per_channel(op: ops.Op, shape: Shape) -> npt.NDArray[np.float64] | None:
+    """Return the factor of every channel of a map, where an op is nothing else."""
+    if not isinstance(op, ops.Scale) or len(shape) == 1 or math.prod(op.scale.shape[1:]) > 1:
+        return None
+    return np.broadcast_to(op.scale.reshape(-1), (shape[0],))
+
+
+def _scaled_inputs(step: ConvMap, factor: npt.NDArray[np.float64]) -> ConvMap:
+    """Multiply the channels that a convolution sees by factors."""
+    out, per_group = step.weight.shape[:2]
+    of_group = np.repeat(factor.reshape(step.groups, per_group), out // step.groups, axis=0)
+    scaled = with_weight(step, step.weight * of_group[:, :, None, None])
     assert isinstance(scaled, ConvMap)
     return scaled
 

@@ -224,10 +224,20 @@ def thresholds(node: Node, z: Floats, options: Options) -> Floats:
     high = _percentile(z[z > 0], options.percentile, 1.0)
     shared = node.notes.get("role") == "output" or not options.per_channel
     if shared:
-        return np.asarray(high / options.rate)
+        return np.minimum(high / options.rate, cap(node))
     least = LEAST_OF_LAYER * high
     channels = [max(_percentile(c[c > 0], options.percentile, high), least) for c in np.moveaxis(z, 1, 0)]
-    return np.reshape(channels, (-1, *(1,) * (z.ndim - 2))) / options.rate
+    return np.minimum(np.reshape(channels, (-1, *(1,) * (z.ndim - 2))) / options.rate, cap(node))
+
+
+def cap(node: Node) -> float:
+    """Return the largest activation, where the source cuts them; a neuron that spikes in every step."""
+    return float(node.notes.get("cap", np.inf))
+
+
+def wanted_of(node: Node, z: Floats) -> Floats:
+    """Return the source's activation behind a weighted input."""
+    return np.clip(z, 0.0, cap(node)) if node.op.spiking else z
 
 
 def _percentile(active: Floats, percentile: float, default: float) -> float:
@@ -284,7 +294,7 @@ def _respond(
     graph: Graph, node: Node, z: Floats, found: Responses, options: Options, threshold: Floats, late: int
 ) -> Response:
     """Step one population on the recorded spikes of those before it."""
-    wanted = np.maximum(z, 0.0) if node.op.spiking else z
+    wanted = wanted_of(node, z)
     neuron = membrane(node.op, graph.dt)
     packed = math.ceil(math.prod(z.shape[1:]) / 8) if node.op.spiking else 0
     train = np.zeros((options.steps if packed else 0, len(z), packed), np.uint8)
@@ -356,7 +366,7 @@ def _noted(graph: Graph, node: Node, z: Floats, found: Responses) -> Graph:
     """Write down what was measured."""
     response = found[node.name]
     rates, unit = response.rates, response.unit
-    wanted = np.maximum(z, 0.0) if node.op.spiking else z
+    wanted = wanted_of(node, z)
     size = float(np.sqrt(np.mean(wanted**2)))
     without_time = apply(node.op, z / (1.0 if is_encoder(node) else response.threshold), dt=graph.dt)
     exact = is_encoder(node) or is_lossless(node.op) or not node.op.spiking
@@ -374,7 +384,8 @@ def _noted(graph: Graph, node: Node, z: Floats, found: Responses) -> Graph:
         threshold = unit if is_encoder(node) else response.threshold  # an encoder spikes once per unit
         notes["threshold_min"], notes["threshold_max"] = float(threshold.min()), float(threshold.max())
         notes["dead_units"] = int(((rates.max(axis=0) == 0) & (wanted.max(axis=0) > 0)).sum())
-        notes["saturated_units"] = int((rates.max(axis=0) * (steps - response.latency) >= steps - 2).sum())
+        full = rates.max(axis=0) * (steps - response.latency) >= steps - 2
+        notes["saturated_units"] = int((full & (wanted.max(axis=0) < cap(node))).sum())
     return graph.with_node(node.name, unit=unit, notes=notes)
 
 

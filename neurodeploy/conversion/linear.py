@@ -188,6 +188,27 @@ def _pad_pool(op: ops.SumPool2d, pads: tuple[tuple[int, int], ...], channels: in
     return pad_conv(conv, pads)
 
 
+def follow(first: Conv, pick: Conv) -> Conv:
+    """Return the convolution that does both: `first`, then a depthwise one without padding or dilation."""
+    dilated = first.weight
+    for axis, gap in enumerate(np.atleast_1d(first.dilation), start=2):
+        dilated = _dilate(dilated, axis, int(gap))
+    strides = tuple(int(s) for s in np.atleast_1d(first.stride))
+    taps = pick.weight.shape[2:]
+    size = [n + (k - 1) * s for n, k, s in zip(dilated.shape[2:], taps, strides, strict=True)]
+    weight = np.zeros((*dilated.shape[:2], *size))
+    for tap in np.ndindex(*taps):
+        here = tuple(slice(t * s, t * s + n) for t, s, n in zip(tap, strides, dilated.shape[2:], strict=True))
+        factor = pick.weight[(slice(None), 0, *tap)].reshape(-1, *(1,) * (dilated.ndim - 1))
+        weight[(slice(None), slice(None), *here)] += factor * dilated
+    total = pick.weight.reshape(len(pick.weight), -1).sum(axis=1)
+    stride = tuple(a * int(b) for a, b in zip(strides, np.atleast_1d(pick.stride), strict=True))
+    told = {"weight": weight, "bias": first.bias * total + pick.bias, "groups": first.groups}
+    if isinstance(first, ops.Conv1d):
+        return ops.Conv1d(stride=stride[0], padding=first.padding, **told)
+    return ops.Conv2d(stride=ops.pair(stride), padding=first.padding, **told)
+
+
 def _drop_columns(graph: Graph, node: Node) -> Graph | None:
     """Fold any padding into an affine op behind it: the columns that would read zeros go."""
     assert isinstance(node.op, ops.Pad)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -78,7 +80,9 @@ def with_neurons(graph: Graph, neuron: str, output: str) -> Graph:
     """
     for node in graph:
         if isinstance(node.op, ops.ReLU):
-            graph = surgery.replace_op(graph, node, kinds.make(neuron, graph.shapes[node.name], graph.dt))
+            cap = {} if math.isinf(node.op.max_value) else {"cap": node.op.max_value}
+            op = kinds.make(neuron, graph.shapes[node.name], graph.dt)
+            graph = graph.with_node(node.name, op=op, notes={**node.notes, **cap})
     sources, shape = graph.sources(graph.output.name), graph.shapes[graph.output.name]
     near = graph[sources[-1]]
     if len(sources) == 1 and near.op.spiking and not is_encoder(near):

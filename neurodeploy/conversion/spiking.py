@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from neurodeploy.conversion.balance import Options, balance
 from neurodeploy.conversion.fold import fold
+from neurodeploy.conversion.forms import with_forms
 from neurodeploy.conversion.kinds import KINDS
 from neurodeploy.conversion.skeleton import with_encoder, with_neurons
 from neurodeploy.errors import ConvertError, DataError, OptionError
@@ -29,11 +30,6 @@ OUTPUTS = ("membrane", "spikes")
 REASONS: dict[str, str] = {
     "Softmax": "a softmax before the end has no spiking form; only a final one can be left out",
     "BatchNorm": "this batch normalisation cannot be folded into a neighbour",
-    "Reshape": "values cannot be rearranged between two populations here; NIR has no such op",
-    "Transpose": "values cannot be rearranged between two populations here; NIR has no such op",
-    "Pad": "this padding cannot be folded into a neighbour",
-    "ReLU": "a rate that is capped, or falls below zero, has no population here; train with a plain ReLU",
-    "MaxPool": "a largest rate has no population here; use average pooling or strides",
 }
 """Why an op that folding left over has no spiking form."""
 
@@ -85,7 +81,7 @@ def convert(
         rate = default_rate(neuron)
     _check_options(neuron, percentile, rate, steps, output)
     refuse(graph)
-    folded = fold(graph)
+    folded = fold(with_forms(fold(graph), capped=neuron in RATES))
     refuse_leftovers(folded)
     x = relayout(graph, folded, draw(calibration, seed))
     skeleton = with_neurons(with_encoder(folded, x), neuron, output)
@@ -154,7 +150,7 @@ def refuse(graph: Graph) -> None:
 def refuse_leftovers(graph: Graph) -> None:
     """Raise `ConvertError` for ops that folding could not remove."""
     for node in graph:
-        if not node.op.nir and not (isinstance(node.op, ops.ReLU) and node.op.is_plain):
+        if not node.op.may_lie_between_neurons and not isinstance(node.op, ops.ReLU):
             reason = REASONS.get(node.op.kind, f"{node.op.kind} has no spiking form")
             raise ConvertError(f"layer '{node.origin}' ({node.layer or node.op.kind}): {reason}")
         if isinstance(node.op, ops.Affine) and len(graph.shapes[node.name]) > 1:

@@ -23,7 +23,8 @@ def evaluate(
 
     A neuron is replaced by its mean response without time: `IF` by the ramp ``max(r dt I / v_threshold, 0)``
     (spikes per step), an integrator by its growth per step; both times the ``gain`` in the node's notes,
-    which conversion measures, since spikes in steps lose some of it.
+    which conversion measures, since spikes in steps lose some of it, and at most the ``cap`` there, in the
+    source's units.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ def evaluate(
         value = total if skip else apply(node.op, total, dt=graph.dt)
         if node.op.stateful:
             value = value * float(node.notes.get("gain", 1.0))
+            value = np.minimum(value, node.notes["cap"] / node.unit) if "cap" in node.notes else value
         values[node.name] = value
         if watch is not None:
             watch(node.name, value)

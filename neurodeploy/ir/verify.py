@@ -15,7 +15,7 @@ def verify(graph: Graph, *, form: str = "any") -> Graph:
     ----------
     graph : Graph
     form : {"any", "rate", "spiking"}
-        In the spiking form only NIR's ops are legal and every path ends in a neuron.
+        In the spiking form only NIR's ops, and moves of values, are legal, and every path ends in a neuron.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def _check_shapes(graph: Graph) -> None:
 
 def _check_spiking(graph: Graph) -> None:
     for node in graph.nodes:
-        if not node.op.nir:
+        if not node.op.may_lie_between_neurons:
             raise VerifyError(f"node '{node.name}' ({node.op.kind}) has no place in a spiking graph")
     last = graph.sources(graph.output.name)
     if len(last) != 1 or not graph[last[0]].op.stateful:

@@ -39,6 +39,13 @@ class Op:
     """Whether the output is linear (affine) in the input."""
     nir: ClassVar[bool] = True
     """Whether NIR has this primitive."""
+    moves: ClassVar[bool] = False
+    """Whether the op only says where values are, zeros between them included."""
+
+    @property
+    def may_lie_between_neurons(self) -> bool:
+        """Whether a spiking graph may have the op: NIR's, and those that only move values."""
+        return self.nir or self.moves
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):

@@ -1,4 +1,4 @@
-"""Ops that only rate graphs have; conversion removes or rewrites them."""
+"""Ops that NIR lacks. Conversion rewrites them, but for those that only move values, which may stay."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Reshape(Op):
     shape: Shape
     linear: ClassVar[bool] = True
     nir: ClassVar[bool] = False
+    moves: ClassVar[bool] = True
 
     def out_shape(self, shape: Shape) -> Shape:
         if math.prod(shape) != math.prod(self.shape):
@@ -33,6 +34,7 @@ class Transpose(Op):
     axes: tuple[int, ...]
     linear: ClassVar[bool] = True
     nir: ClassVar[bool] = False
+    moves: ClassVar[bool] = True
 
     def out_shape(self, shape: Shape) -> Shape:
         if sorted(self.axes) != list(range(len(shape))):
@@ -47,6 +49,7 @@ class Pad(Op):
     pads: tuple[tuple[int, int], ...]
     linear: ClassVar[bool] = True
     nir: ClassVar[bool] = False
+    moves: ClassVar[bool] = True
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != len(self.pads):
@@ -61,6 +64,7 @@ class Crop(Op):
     crops: tuple[tuple[int, int], ...]
     linear: ClassVar[bool] = True
     nir: ClassVar[bool] = False
+    moves: ClassVar[bool] = True
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != len(self.crops):
@@ -81,6 +85,7 @@ class Stretch(Op):
     factors: tuple[int, ...]
     linear: ClassVar[bool] = True
     nir: ClassVar[bool] = False
+    moves: ClassVar[bool] = True
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != len(self.factors):
