@@ -162,7 +162,9 @@ def train(net: nn.Module, x: Any, y: Any) -> None:
 
 def main() -> None:
     """Write the digits and what the command line names: exported programs and their cards."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", choices=[[], *RECIPES], help=", ".join(RECIPES))
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
