@@ -106,13 +106,12 @@ def _convolution(op: ops.Conv2d, shape: Shape, padding: str) -> Transform:
         padding=padding,
         channels_last=False,
         init=op.weight.transpose(2, 3, 1, 0),
-        groups=op.groups,
     )
 
 
 def _padding(op: ops.Conv2d, shape: Shape) -> str | None:
     """Nengo's word for the padding of a convolution, if it has one."""
-    if op.dilation != (1, 1):
+    if op.dilation != (1, 1) or op.groups != 1:  # nengo-dl convolves all channels, whatever the groups
         return None
     if op.padding == (0, 0):
         return "valid"
