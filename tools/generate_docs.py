@@ -164,6 +164,7 @@ TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "layers-nir": lambda: catalogue.layer_rows("nir"),
     "layers-onnx": lambda: catalogue.layer_rows("onnx"),
     "layers-torch": lambda: catalogue.layer_rows("torch"),
+    "forms": catalogue.form_rows,
     "neurons": catalogue.neuron_rows,
     "continual": rule_matrix.continual,
     "rule-controls": rule_matrix.controls,

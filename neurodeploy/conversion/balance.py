@@ -126,6 +126,7 @@ def balance(graph: Graph, source: Graph, x: Floats, options: Options) -> Graph:
     options : Options
     """
     inputs = source_inputs(graph, source, x)
+    alike = _alike(graph, inputs, options)
     found: dict[str, Response] = {}
     for node in graph.neurons:
         z = inputs.pop(node.name)
@@ -133,7 +134,9 @@ def balance(graph: Graph, source: Graph, x: Floats, options: Options) -> Graph:
             found[node.name] = _encode(graph, node, x, options)
         else:
             graph, z = _shift_output(graph, graph[node.name], z)
-            graph, found[node.name] = _settle(graph, graph[node.name], z, found, options)
+            threshold = np.maximum(thresholds(node, z, options), alike.get(node.notes.get("pool"), 0.0))
+            threshold = np.minimum(threshold, cap(node))
+            graph, found[node.name] = _settle(graph, graph[node.name], z, found, options, threshold)
         graph = _noted(graph, graph[node.name], z, found)
     return with_scales(graph, found)
 
@@ -184,10 +187,9 @@ def _shift_output(graph: Graph, node: Node, z: Floats) -> tuple[Graph, Floats]:
 
 
 def _settle(
-    graph: Graph, node: Node, z: Floats, found: Responses, options: Options
+    graph: Graph, node: Node, z: Floats, found: Responses, options: Options, threshold: Floats
 ) -> tuple[Graph, Response]:
     """Give one population its threshold, its start and, where its reset loses charge, its bias."""
-    threshold = thresholds(node, z, options)
     late = latency(graph, node.name, found)
     lossy = node.op.spiking and not is_lossless(node.op)
     charge, per_step = missing(graph, node.name, z, found, options.steps, late)
@@ -224,10 +226,20 @@ def thresholds(node: Node, z: Floats, options: Options) -> Floats:
     high = _percentile(z[z > 0], options.percentile, 1.0)
     shared = node.notes.get("role") == "output" or not options.per_channel
     if shared:
-        return np.minimum(high / options.rate, cap(node))
+        return np.asarray(min(high / options.rate, cap(node)))
     least = LEAST_OF_LAYER * high
     channels = [max(_percentile(c[c > 0], options.percentile, high), least) for c in np.moveaxis(z, 1, 0)]
     return np.minimum(np.reshape(channels, (-1, *(1,) * (z.ndim - 2))) / options.rate, cap(node))
+
+
+def _alike(graph: Graph, inputs: Mapping[str, Floats], options: Options) -> dict[object, Floats]:
+    """Return the thresholds of the populations of each max pool: alike, so that no synapse exceeds one."""
+    found: dict[object, Floats] = {}
+    for node in graph.neurons:
+        if (pool := node.notes.get("pool")) is not None:
+            own = thresholds(node, inputs[node.name], options)
+            found[pool] = np.maximum(found.get(pool, own), own)
+    return found
 
 
 def cap(node: Node) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from neurodeploy.conversion import surgery
-from neurodeploy.conversion.linear import fold_batch_norm, fold_pad, fold_scale, merge_affine
+from neurodeploy.conversion.linear import fold_batch_norm, fold_crop, fold_pad, fold_scale, merge_affine
 from neurodeploy.ir import ops
 from neurodeploy.ir.evaluate import apply
 from neurodeploy.ir.graph import Graph, Node
@@ -77,8 +77,8 @@ def _is_inert(graph: Graph, node: Node) -> bool:
         return shape == before
     if isinstance(op, ops.Transpose):
         return op.axes == tuple(range(len(shape)))
-    if isinstance(op, ops.Pad):
-        return not np.any(op.pads)
+    if isinstance(op, ops.Pad | ops.Crop):
+        return not np.any(op.pads if isinstance(op, ops.Pad) else op.crops)
     if isinstance(op, ops.Scale):
         return bool((op.scale == 1).all())
     if isinstance(op, ops.SumPool2d):
@@ -120,7 +120,7 @@ def hoist_activation(graph: Graph, node: Node) -> Graph | None:
 def fold_moves_into_input(graph: Graph, node: Node) -> Graph | None:
     """Let the input itself take the shape that a reshape or transposition gives it."""
     entry = surgery.leader(graph, node)
-    if entry is None or not isinstance(entry.op, ops.Input):
+    if entry is None or not isinstance(entry.op, ops.Input) or len(graph.shapes[node.name]) > 3:
         return None
     axes = entry.op.axes
     if isinstance(node.op, ops.Transpose):
@@ -158,5 +158,5 @@ def fold_moves_into_affine(graph: Graph, node: Node) -> Graph | None:
 
 RULES: tuple[Rule, ...] = (
     drop_softmax, drop_inert, join_double_edges, hoist_activation, fold_moves_into_input,
-    fold_moves_into_affine, fold_batch_norm, fold_pad, fold_scale, merge_affine,
+    fold_moves_into_affine, fold_batch_norm, fold_crop, fold_pad, fold_scale, merge_affine,
 )  # fmt: skip

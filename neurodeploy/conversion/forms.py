@@ -1,26 +1,15 @@
 """Spiking forms of what is no plain rectification: capped and leaky activations, and maxima.
 
-Each rule looks at one node of a rate graph and returns a graph that computes the same in plain ReLUs and sums,
-which become populations. All are exact:
-
-=====================  ==========================================  ========================================
-layer                  form                                        cost
-=====================  ==========================================  ========================================
-ReLU(max M)            a threshold of at most M: one spike per     none, where a reset keeps all charge;
-                       step is M, and there is no more             else as below
-ReLU(max M), lossy     relu(x) - relu(x - M)                       twice the neurons and synapses
-ReLU(slope a)          relu(x) - a relu(-x)                        twice the neurons and synapses
-max of a and b         b + relu(a - b), window by window in a      k - 1 neurons per window of k, a step for
-                       tree, one axis after the other              each level; and one neuron that sums
-=====================  ==========================================  ========================================
-
-A rectification in front of a maximum goes behind it, for it never falls. So a pool of 2 x 2 behind a ReLU
-costs no neuron more than the ReLU alone: the four of a window compute its maximum.
+Each rule looks at one node of a rate graph and returns a graph that computes the same in plain ReLUs and
+sums, which become populations. All are exact; `FORMS` says what they cost. A rectification in front of a
+maximum goes behind it where windows do not overlap, for it never falls: the four neurons of a window of 2 x 2
+that would rectify compute its maximum.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +22,30 @@ from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Edge, Graph, Node
 
 Rule = Callable[[Graph, Node], Graph | None]
+
+FORMS: tuple[tuple[str, str, str], ...] = (
+    ("ReLU6, ReLU(max)", "a threshold of at most the cap: one spike in every step is the cap",
+     "nothing, with `if-soft`"),
+    ("the same, other neurons", "relu(x) - relu(x - max)", "twice the neurons and synapses"),
+    ("LeakyReLU, PReLU, abs", "relu(x) - slope relu(-x)", "twice the neurons and synapses"),
+    ("max pooling, windows apart, behind a ReLU or in front",
+     "b + relu(a - b), in a tree over rows and columns of a window, before the ReLU",
+     "no neuron: those of the ReLU become the tree; kernels one tap wider; a step for every doubling"),
+    ("max pooling, windows that overlap", "the same, behind the ReLU",
+     "at most a neuron less than a window has values, and one that sums; a step for every doubling, and one"),
+    ("max pooling of signed values", "the same, its parts summed by what follows",
+     "at most a neuron less than a window has values; twice the synapses behind it, or more"),
+    ("cropping, padding", "synapses elsewhere", "nothing"),
+    ("layers without an activation, sums", "one matrix with what follows", "its synapses"),
+    ("permuting, reshaping", "synapses elsewhere",
+     "nothing; kernels beside them are not shared"),
+    ("transposed convolution, upsampling", "zeros between values, and the kernel",
+     "its synapses; kernels are not shared"),
+)  # fmt: skip
+"""Layers that are no plain ReLU, how they spike, and what it costs; each equals its source in rates."""
+
+POOL = "pool"
+"""Note of the populations that together take one maximum; they share their thresholds."""
 
 
 def with_forms(graph: Graph, *, capped: bool) -> Graph:
@@ -100,7 +113,7 @@ def _new(graph: Graph, node: Node, what: str, op: ops.Op) -> Node:
 def _beside(graph: Graph, node: Node, entry: str, chain: tuple[Node, ...]) -> Graph:
     """Put a chain beside a node: from where its input comes to where its output goes."""
     names = [entry, *(link.name for link in chain)]
-    edges = [*zip(names, names[1:], strict=False), *((names[-1], dst) for dst in graph.targets(node.name))]
+    edges = [*itertools.pairwise(names), *((names[-1], dst) for dst in graph.targets(node.name))]
     return _with(graph, node.name, chain, edges)
 
 
@@ -108,9 +121,7 @@ def _with(graph: Graph, before: str, new: tuple[Node, ...], edges: list[Edge]) -
     """Put nodes behind another one in the order of execution, and add edges."""
     place = next(i for i, n in enumerate(graph) if n.name == before) + 1
     nodes = (*graph.nodes[:place], *new, *graph.nodes[place:])
-    return dataclasses.replace(
-        graph, nodes=nodes, edges=surgery.in_order(nodes, [*graph.edges, *edges])
-    )
+    return dataclasses.replace(graph, nodes=nodes, edges=surgery.in_order(nodes, [*graph.edges, *edges]))
 
 
 def _junction(graph: Graph, node: Node) -> tuple[str, Graph]:
@@ -219,6 +230,7 @@ class _Tree:
         difference = self.pick(windows, a.place, b.place)
         turned = (self.add("turned", _times(self.graph, name, -1.0), name) for name in b.above)
         name = self.add("larger", ops.ReLU(), *difference, *a.above, *turned)
+        self.graph = self.graph.with_node(name, notes={POOL: self.pool.name})
         return _Most(b.place, (*b.above, name))
 
     def repeat_ends(self, axis: int, pads: tuple[int, int]) -> None:
@@ -265,8 +277,17 @@ def maximum(graph: Graph, node: Node) -> Graph | None:
     edges = [edge for edge in tree.graph.edges if edge[1] != node.name]
     edges += [(part, node.name) for part in tree.signal]
     pooled = dataclasses.replace(tree.graph, edges=surgery.in_order(tree.graph.nodes, edges))
-    # where nothing is negative, one neuron sums the parts, so that what follows reads one map
-    return surgery.replace_op(pooled, node, ops.ReLU() if rectified else ops.Identity())
+    if rectified:  # one neuron sums the parts, so that what follows reads one map
+        return pooled.with_node(node.name, op=ops.ReLU(), notes={**node.notes, POOL: node.name})
+    return surgery.replace_op(_noted_behind(pooled, node), node, ops.Identity())
+
+
+def _noted_behind(graph: Graph, node: Node) -> Graph:
+    """Count the activation behind a pool as part of it."""
+    behind = surgery.follower(graph, node)
+    if behind is None or not isinstance(behind.op, ops.ReLU):
+        return graph
+    return graph.with_node(behind.name, notes={**behind.notes, POOL: node.name})
 
 
 def _is_rectification(op: ops.Op) -> bool:
@@ -289,9 +310,9 @@ def pick_while_convolving(graph: Graph, node: Node) -> Graph | None:
         return None
     for target in targets:
         assert is_conv(target.op)
-        edges = tuple(
-            (source, target.name) for source in graph.sources(node.name)
-        ) + tuple(edge for edge in graph.edges if edge != (node.name, target.name))
+        edges = tuple((source, target.name) for source in graph.sources(node.name)) + tuple(
+            edge for edge in graph.edges if edge != (node.name, target.name)
+        )
         graph = dataclasses.replace(graph, edges=surgery.in_order(graph.nodes, edges))
         graph = graph.with_node(
             target.name, op=follow(node.op, target.op), origin=node.origin, layer=node.layer
@@ -304,4 +325,6 @@ def _picks(graph: Graph, node: Node) -> bool:
     op = node.op
     if not is_conv(op) or len(graph.sources(node.name)) != 1 or np.any(op.padding):
         return False
-    return op.groups == len(op.weight) == op.weight.shape[1] * op.groups and not np.any(np.subtract(op.dilation, 1))
+    return op.groups == len(op.weight) == op.weight.shape[1] * op.groups and not np.any(
+        np.subtract(op.dilation, 1)
+    )

@@ -20,6 +20,10 @@ Conv = ops.Conv1d | ops.Conv2d
 Weighted = ops.Affine | Conv
 
 
+MOST_PICKED = 4096
+"""Most values of a vector that a crop takes a part of by a full matrix; beyond, it stays a move."""
+
+
 def is_conv(op: Op) -> TypeGuard[Conv]:
     """Whether an op is a convolution."""
     return isinstance(op, ops.Conv1d | ops.Conv2d)
@@ -197,11 +201,11 @@ def follow(first: Conv, pick: Conv) -> Conv:
     taps = pick.weight.shape[2:]
     size = [n + (k - 1) * s for n, k, s in zip(dilated.shape[2:], taps, strides, strict=True)]
     weight = np.zeros((*dilated.shape[:2], *size))
-    for tap in np.ndindex(*taps):
-        here = tuple(slice(t * s, t * s + n) for t, s, n in zip(tap, strides, dilated.shape[2:], strict=True))
-        factor = pick.weight[(slice(None), 0, *tap)].reshape(-1, *(1,) * (dilated.ndim - 1))
-        weight[(slice(None), slice(None), *here)] += factor * dilated
-    total = pick.weight.reshape(len(pick.weight), -1).sum(axis=1)
+    factors = pick.weight.reshape(len(pick.weight), -1)
+    for factor, tap in zip(factors.T, np.ndindex(*taps), strict=True):
+        here = [slice(t * s, t * s + n) for t, s, n in zip(tap, strides, dilated.shape[2:], strict=True)]
+        weight[(slice(None), slice(None), *here)] += factor.reshape(-1, *(1,) * (dilated.ndim - 1)) * dilated
+    total = factors.sum(axis=1)
     stride = tuple(a * int(b) for a, b in zip(strides, np.atleast_1d(pick.stride), strict=True))
     told = {"weight": weight, "bias": first.bias * total + pick.bias, "groups": first.groups}
     if isinstance(first, ops.Conv1d):
@@ -224,6 +228,26 @@ def _drop_columns(graph: Graph, node: Node) -> Graph | None:
         keep = keep.ravel()
         here = host
     return None
+
+
+def fold_crop(graph: Graph, node: Node) -> Graph | None:
+    """Write a crop as the convolution, or affine op, whose windows see one value each."""
+    if not isinstance(node.op, ops.Crop):
+        return None
+    shape, ((first, last), *around) = _shape_before(graph, node), node.op.crops
+    if len(shape) > 3 or (len(shape) == 1 and shape[0] > MOST_PICKED):
+        return None
+    channels = np.eye(shape[0])[first : shape[0] - last]
+    if not around:
+        return surgery.replace_op(graph, node, ops.Affine(channels, np.zeros(len(channels))))
+    kernel = np.zeros([before + after + 1 for before, after in around])
+    kernel[tuple(before for before, _ in around)] = 1.0
+    kind = ops.Conv1d if len(shape) == 2 else ops.Conv2d
+    if (first, last) == (0, 0):
+        weight = np.broadcast_to(kernel, (shape[0], 1, *kernel.shape))
+        return surgery.replace_op(graph, node, kind(weight, np.zeros(shape[0]), groups=shape[0]))
+    weight = np.multiply.outer(channels, kernel)
+    return surgery.replace_op(graph, node, kind(weight, np.zeros(len(channels))))
 
 
 # --- scales and products -----------------------------------------------------------------------------------

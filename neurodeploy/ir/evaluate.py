@@ -61,7 +61,7 @@ def evaluate(
         value = total if skip else apply(node.op, total, dt=graph.dt)
         if node.op.stateful:
             value = value * float(node.notes.get("gain", 1.0))
-            value = np.minimum(value, node.notes["cap"] / node.unit) if "cap" in node.notes else value
+            value = np.minimum(value, float(node.notes.get("cap", np.inf)) / node.unit)
         values[node.name] = value
         if watch is not None:
             watch(node.name, value)

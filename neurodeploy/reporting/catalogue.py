@@ -119,6 +119,13 @@ def neuron_rows() -> Table:
     return ["neuron", "what it is"], [list(row) for row in NEURONS.items()]
 
 
+def form_rows() -> Table:
+    """Return how layers spike that are no plain rectification."""
+    from neurodeploy.conversion.forms import FORMS
+
+    return ["layer", "spikes as", "costs"], [list(row) for row in FORMS]
+
+
 TRANSPORT = {
     "none": "not needed", "fixed": "solved", "learned": "solved", "signs": "partly", "copied": "not solved",
 }  # fmt: skip

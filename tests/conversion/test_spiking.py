@@ -181,31 +181,6 @@ REFUSED = {
     "softmax": [
         ("soft", ops.Softmax(), "attend", "Softmax"), ("fc", ops.Affine(np.ones((2, 4)), np.zeros(2))),
     ],
-    "reshape": [
-        ("fc", ops.Affine(np.ones((4, 4)), np.zeros(4))), ("r", ops.ReLU()),
-        ("shape", ops.Reshape((1, 2, 2)), "attend", "Reshape"),
-        ("c", ops.Conv2d(np.ones((1, 1, 1, 1)), np.zeros(1))), ("r2", ops.ReLU()), ("f", ops.Flatten()),
-        ("fc2", ops.Affine(np.ones((2, 4)), np.zeros(2))),
-    ],
-    "capped": [("r", ops.ReLU(6.0), "attend", "ReLU"), ("fc", ops.Affine(np.ones((2, 4)), np.zeros(2)))],
-    "leaky": [
-        ("r", ops.ReLU(negative_slope=np.full(4, 0.1)), "attend", "PReLU"), ("shape", ops.Reshape((2, 2))),
-        ("flat", ops.Flatten()), ("fc", ops.Affine(np.ones((2, 4)), np.zeros(2))),
-    ],
-    "leaky behind a move": [
-        ("shape", ops.Reshape((2, 2))), ("t", ops.Transpose((1, 0))),
-        ("r", ops.ReLU(negative_slope=np.full((2, 1), 0.1)), "attend", "PReLU"), ("flat", ops.Flatten()),
-        ("fc", ops.Affine(np.ones((2, 4)), np.zeros(2))),
-    ],
-    "max pooling": [
-        ("shape", ops.Reshape((1, 4))), ("m", ops.MaxPool((2,), (2,)), "attend", "MaxPooling1D"),
-        ("flat", ops.Flatten()),
-    ],
-    "crop": [("fc", ops.Affine(np.ones((4, 4)), np.zeros(4))), ("c", ops.Crop(((1, 1),)), "attend", "Crop")],
-    "stretch": [
-        ("fc", ops.Affine(np.ones((1, 4)), np.zeros(1))), ("c", ops.Crop(((0, 0),)), "attend", "Crop"),
-        ("s", ops.Stretch((2,)), "attend", "Upsample"), ("b", ops.Affine(np.ones((2, 1)), np.zeros(2))),
-    ],
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Every row of every frontend's table has an example, and the example is run: read, or refused as it says."""
+"""Every row of every frontend's table has an example: read and converted, or refused as the row says."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from neurodeploy.frontends.onnx import load_onnx
 from neurodeploy.ir.replay import replay
 from neurodeploy.reporting.catalogue import FRONTENDS, layer_rows
 from tests.frontends import nir_files
+from tests.frontends.conversions import assert_converts
 from tests.frontends.keras_models import assert_same, model_of
 
 ROWS = {frontend: layer_rows(frontend)[1] for frontend in FRONTENDS}
@@ -170,7 +171,9 @@ def test_a_row_of_keras_runs(row: list[str], tmp_path: Path) -> None:
             from_keras(source)
         assert note in str(refused.value)
     else:
-        assert_same(model, from_keras(source), shape)
+        graph = from_keras(source)
+        assert_same(model, graph, shape)
+        assert_converts(graph)
 
 
 def rewritten(model: Any, old: str, new: str) -> Any:
@@ -208,7 +211,7 @@ def test_a_row_of_onnx_runs(row: list[str], tmp_path: Path) -> None:
     fits = [name for name, (nodes, _, _) in CASES.items() if kind in [node[0] for node in nodes]]
     assert fits, "a row without an example"
     nodes, shape, constants = CASES[next(name for name in fits if name not in RUNTIME_ONLY)]
-    onnx_models.assert_same(onnx_models.model_of(nodes, shape, **constants), shape, tmp_path)
+    assert_converts(onnx_models.assert_same(onnx_models.model_of(nodes, shape, **constants), shape, tmp_path))
 
 
 # --- PyTorch ----------------------------------------------------------------------------------------------
@@ -231,7 +234,7 @@ def test_a_row_of_torch_runs(row: list[str], tmp_path: Path) -> None:
     examples = torch_tests.row_examples(names.split(", "))
     assert examples, "a row without an example"
     make, shape, flat = examples[0]
-    torch_tests.assert_same(torch_tests.seeded(make), shape, tmp_path, flat=flat)
+    assert_converts(torch_tests.assert_same(torch_tests.seeded(make), shape, tmp_path, flat=flat))
 
 
 # --- NIR --------------------------------------------------------------------------------------------------
