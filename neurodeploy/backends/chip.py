@@ -101,6 +101,9 @@ class Trial:
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned."""
         self.clear()
+        waiting = [at for spikes in state["waiting"].values() for at in spikes]
+        if any(len(at) and not 0 <= at.min() <= at.max() < self.chip.layout.size for at in waiting):
+            raise ValueError("spikes wait for neurons that are not there")
         self.waiting.update({k: [at.copy() for at in spikes] for k, spikes in state["waiting"].items()})
         rows = zip(self.chip.columns, state["recorded"], state["filters"], strict=True)
         for probe, recorded, kept in rows:
@@ -236,6 +239,9 @@ class Chip:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned, of a chip of the same model and size."""
+        words = np.asarray(state["batch"][3]).astype(np.uint32)
+        if state["t"] < 0 or (words.size and words[:, -1].max() > compiled.WORDS):
+            raise ValueError("it stands before the first step, or its random numbers do behind their end")
         self.t, self.seed = state["t"], state["seed"]
         for mine, kept in zip(self.batch.arrays, state["batch"], strict=True):
             mine[:] = kept

@@ -7,19 +7,21 @@ module imports both.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.backends import learned_blocks, loihi_arrays, loihi_state
+from neurodeploy.backends import learned_blocks, loihi_arrays, loihi_files, loihi_state
 from neurodeploy.backends.adapter import nengo_loihi_module
 from neurodeploy.backends.chip import Chip
 from neurodeploy.backends.host import Host
 from neurodeploy.backends.host_state import randoms_of
 from neurodeploy.backends.loihi_samples import SampleData, of_sample
-from neurodeploy.errors import OptionError
+from neurodeploy.errors import LoadError, OptionError
 
 loihi: Any = nengo_loihi_module()
 simulator: Any = importlib.import_module("nengo_loihi.simulator")
@@ -272,6 +274,37 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
                 "network with the same seed, dt and n_samples"
             )
         loihi_state.checked_set_state(self, state)
+
+    def save_state(self, path: str | os.PathLike[str]) -> Path:
+        """Write what `get_state` returns to a file of plain numbers, texts and arrays (HDF5).
+
+        Raises
+        ------
+        SimulatorClosed
+            If the simulator is closed.
+        OptionError
+            As `get_state`.
+        OutputError
+            If the file cannot be written; nothing is left half written.
+        """
+        return loihi_files.write(self.get_state(), path)
+
+    def load_state(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a file that `save_state` wrote, in this process or a later one; nothing is unpickled.
+
+        Raises
+        ------
+        SimulatorClosed
+            If the simulator is closed.
+        LoadError
+            If it is no such file, a damaged one, or of another network; the simulator is then as it was.
+        """
+        self._check_open("Cannot set the state of a closed Simulator.")
+        state = loihi_files.read(path)
+        try:
+            self.set_state(state)
+        except OptionError as error:
+            raise LoadError(f"'{path}': {error}") from error
 
     def _check_open(self, message: str) -> None:
         if self.closed:

@@ -1,8 +1,12 @@
 """Runs of LoihiSimulator that are saved, pickled and resumed, against uninterrupted ones."""
 
 import pickle
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 
 import neurodeploy as nd
 from neurodeploy.backends.adapter import nengo_loihi_module, nengo_module
-from neurodeploy.errors import OptionError
+from neurodeploy.errors import LoadError, OptionError, OutputError
 
 nengo, loihi = nengo_module(), nengo_loihi_module()
 pytestmark = pytest.mark.filterwarnings(
@@ -114,6 +118,95 @@ def test_another_simulator_of_the_same_network_goes_on(learning):
         for sim in (first, second):
             sim.run_steps(STEPS - CUT)
         assert_same(data_of(second), data_of(first))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_file_goes_on_in_another_simulator(kind, tmp_path):
+    options = dict(kind)
+    learning = options.pop("learning", False)
+    first, second = (simulator(network(learning=learning), **options) for _ in range(2))
+    with first, second:
+        first.run_steps(CUT)
+        first.save_state(tmp_path / "state.h5")
+        second.load_state(tmp_path / "state.h5")
+        for sim in (first, second):
+            sim.run_steps(STEPS - CUT)
+        assert_same(data_of(second), data_of(first))
+
+
+ELSEWHERE = """
+import sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from test_loihi_state import CUT, STEPS, data_of, network, simulator
+with simulator(network(learning=True), n_samples=2) as sim:
+    sim.load_state(sys.argv[2])
+    sim.run_steps(STEPS - CUT)
+    np.savez(sys.argv[3], *data_of(sim))
+"""
+
+
+def test_a_file_goes_on_in_another_process(tmp_path):
+    with simulator(network(learning=True), n_samples=2) as sim:
+        sim.run_steps(CUT)
+        sim.save_state(tmp_path / "state.h5")
+        sim.run_steps(STEPS - CUT)
+        whole = data_of(sim)
+    here = Path(__file__).parent
+    arguments = [str(here), str(tmp_path / "state.h5"), str(tmp_path / "data.npz")]
+    command = [sys.executable, "-W", "ignore", "-c", ELSEWHERE, *arguments]
+    subprocess.run(command, cwd=here.parents[1], check=True)
+    with np.load(tmp_path / "data.npz") as data:
+        assert_same([data[name] for name in data.files], whole)
+
+
+DAMAGED = {
+    "another format": (lambda file: file.attrs.modify("format", "x"), "holds no state"),
+    "no tree": (lambda file: file.pop("tree"), "holds no state"),
+    "no JSON": (lambda file: file["tree"].write_direct(np.zeros_like(file["tree"])), "damaged state"),
+    "no values": (lambda file: file.pop("i4"), "damaged state"),
+    "few values": (lambda file: cut(file, "f8"), "ends behind 'f8'"),
+    "other values": (lambda file: retype(file, "f8"), "'f8' holds float32"),
+    "random numbers": (lambda file: file["u4"].write_direct(np.full_like(file["u4"], 2**31)), "behind their"),
+}
+
+
+def cut(file, name):
+    values = file.pop(name)[:-1]
+    file[name] = values
+
+
+def retype(file, name):
+    values = file.pop(name)[:].astype(np.float32)
+    file[name] = values
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_file_is_refused_and_changes_nothing(pair, damage, tmp_path):
+    sim, _, now, expected = pair[2]
+    sim.set_state(now)
+    sim.save_state(tmp_path / "state.h5")
+    do, message = DAMAGED[damage]
+    with h5py.File(tmp_path / "state.h5", "a") as file:
+        do(file)
+    with pytest.raises(LoadError, match=message):
+        sim.load_state(tmp_path / "state.h5")
+    sim.run_steps(5)
+    assert_same(data_of(sim), expected)
+
+
+def test_a_file_of_another_network_and_what_is_no_file_are_refused(tmp_path):
+    with simulator(network()) as one:
+        one.save_state(tmp_path / "state.h5")
+    (tmp_path / "text.h5").write_text("no state")
+    with simulator(network(seed=2)) as other:
+        with pytest.raises(LoadError, match=r"state\.h5': this state belongs to another network"):
+            other.load_state(tmp_path / "state.h5")
+        with pytest.raises(LoadError, match="not a readable HDF5 file"):
+            other.load_state(tmp_path / "text.h5")
+        with pytest.raises(OutputError, match="cannot write"):
+            other.save_state(tmp_path / "nowhere" / "state.h5")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["state.h5", "text.h5"]
 
 
 @pytest.fixture(scope="module")
