@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.backends import learned_blocks, loihi_arrays, loihi_files, loihi_state
+from neurodeploy.backends import loihi_arguments as arguments
 from neurodeploy.backends.adapter import nengo_loihi_module
 from neurodeploy.backends.chip import Chip
 from neurodeploy.backends.host import Host
@@ -40,7 +41,7 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
     Parameters
     ----------
     network : nengo.Network
-    dt, seed, model, precompute, target, **options
+    dt, seed, model, precompute, target, progress_bar, remove_passthrough, hardware_options
         As for ``nengo_loihi.Simulator``; `target` is ``"sim"`` unless it is given, and ``"simreal"`` is left
         to nengo-loihi's own emulator.
     n_samples : int, optional
@@ -55,7 +56,7 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
     ------
     OptionError
         If the target is a board, `n_samples` is no whole number above 0, or samples are asked of
-        nengo-loihi's emulator.
+        nengo-loihi's emulator; if `dt`, `seed` or `precompute` makes no sense, or `dt` is not the model's.
     """
 
     closed = True  # read when an object is dropped half made
@@ -68,20 +69,28 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         model: Any = None,
         precompute: bool | None = None,
         target: str | None = None,
+        progress_bar: Any = None,
+        remove_passthrough: bool = True,
+        hardware_options: Mapping[str, Any] | None = None,
         *,
         n_samples: int | None = None,
-        **options: Any,
     ) -> None:
         target = "sim" if target is None else target
         if target == "loihi":
             raise OptionError(
                 "LoihiSimulator emulates; for a board use nengo_loihi.Simulator(target='loihi')"
             )
-        n_samples = checked_size(n_samples, target)
+        n_samples, seconds = arguments.checked_size(n_samples, target), arguments.checked_dt(dt)
+        arguments.checked_seed(seed, n_samples or 1)
+        arguments.checked_precompute(precompute)
+        arguments.checked_model(model, seconds)
         if model is None:
-            model = learned_blocks.new_model(float(dt), f"{network}, dt={dt:f}")
+            model = learned_blocks.new_model(seconds, f"{network}, dt={seconds:f}")
         with learned_blocks.installed(), loihi_arrays.installed():
-            super().__init__(network, dt, seed, model, precompute, target, **options)
+            super().__init__(
+                network, seconds, seed, model, precompute, target, progress_bar, remove_passthrough,
+                hardware_options,
+            )  # fmt: skip
         self.n_samples = n_samples
         self._hosts: list[Host] = []
         try:
@@ -126,17 +135,18 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         SimulatorClosed
             If the simulator is closed.
         OptionError
-            If `data` does not fit, or `steps` is no whole number.
+            If `data` does not fit, or `steps` is no whole number or below 0.
         """
-        if not isinstance(steps, (int, np.integer)):
-            raise OptionError(f"steps={steps!r}; give a whole number of steps, or seconds to run()")
-        if self.n_samples is None:
-            if data is not None:
-                raise OptionError("data per sample needs LoihiSimulator(network, n_samples=...)")
-            super().run_steps(steps)
-            return
+        steps = arguments.checked_steps(steps)
+        if self.n_samples is None and data is not None:
+            raise OptionError("data per sample needs LoihiSimulator(network, n_samples=...)")
         if self.closed:
             raise exceptions.SimulatorClosed("Simulator cannot run because it is closed.")
+        if steps == 0:
+            return
+        if self.n_samples is None:
+            super().run_steps(steps)
+            return
         self.timers.start("run")
         for number, host in enumerate(self._hosts):
             given = {n: of_sample(n, x, number, self.n_samples, steps) for n, x in (data or {}).items()}
@@ -145,6 +155,17 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
         self.timers.stop("run")
         self._n_steps += steps
         self._probe()
+
+    def run(self, time_in_seconds: float) -> None:
+        """Simulate for some seconds, rounded to steps.
+
+        Raises
+        ------
+        OptionError
+            If they are no finite number.
+        """
+        arguments.check_seconds(time_in_seconds)
+        super().run(time_in_seconds)
 
     def _run_samples(self, steps: int) -> None:
         """Run hosts and chip in the order of nengo-loihi's `StepRunner`."""
@@ -217,6 +238,7 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
             raise exceptions.SimulatorClosed("Cannot reset closed Simulator.")
         if self.target != "sim":
             raise OptionError("nengo-loihi's own emulator cannot be reset; use target 'sim'")
+        arguments.checked_seed(seed, self.n_samples or 1)
         if seed is not None:
             self._seed = self.seed = seed
         for random, start in zip(self._neuron_randoms(), self._randoms, strict=True):
@@ -320,22 +342,3 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         loihi_state.unpickle(self, kept)
-
-
-def checked_size(n_samples: Any, target: str) -> int | None:
-    """Return how many samples to run.
-
-    Raises
-    ------
-    OptionError
-        If it is no whole number above 0, or the target cannot run several.
-    """
-    if n_samples is None:
-        return None
-    whole = isinstance(n_samples, (int, np.integer)) and not isinstance(n_samples, bool)
-    if not whole or n_samples < 1 or target != "sim":
-        raise OptionError(
-            f"n_samples={n_samples!r} with target '{target}'; give a whole number of at least 1, and "
-            "target 'sim'"
-        )
-    return int(n_samples)

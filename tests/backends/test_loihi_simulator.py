@@ -1,5 +1,6 @@
 """Nengo networks on our chip, against nengo_loihi.Simulator."""
 
+import inspect
 import threading
 from importlib.metadata import entry_points
 
@@ -262,3 +263,47 @@ def test_a_script_that_learns_gives_equal_data_when_only_the_simulator_changes()
         found.append(space["data"])
     same(*found)
     assert np.abs(found[0]["post"][300:]).max() > 0.1  # it learned something
+
+
+WRONG = {
+    "dt": [0, -0.001, float("nan"), float("inf"), "a", None],
+    "seed": [-1, 2**32, 1.5, "a", True],
+    "precompute": ["no", 2],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, v) for name, values in WRONG.items() for v in values])
+def test_arguments_that_make_no_sense_are_refused_by_name(name, value):
+    with pytest.raises(OptionError, match=f"^{name}="):
+        nd.LoihiSimulator(network(), progress_bar=False, **{name: value})
+
+
+def test_seeds_of_all_samples_and_the_dt_of_a_model_are_checked():
+    with pytest.raises(OptionError, match=r"for 2 samples; give a whole number from 0 to 4294967294"):
+        nd.LoihiSimulator(network(), seed=2**32 - 1, n_samples=2)
+    with pytest.raises(OptionError, match=r"dt=0\.002 s with a model that was made for dt=0\.001 s"):
+        nd.LoihiSimulator(network(), dt=0.002, model=loihi.builder.Model(dt=0.001))
+
+
+def test_arguments_stand_in_the_order_of_nengo_loihis():
+    theirs = list(inspect.signature(loihi.Simulator).parameters)
+    assert list(inspect.signature(nd.LoihiSimulator).parameters)[: len(theirs)] == theirs
+
+
+@pytest.mark.parametrize("n_samples", [None, 2])
+def test_time_that_makes_no_sense_is_refused_and_nothing_moves(n_samples):
+    with nd.LoihiSimulator(network(), progress_bar=False, n_samples=n_samples) as sim:
+        for steps in (-1, np.int64(-3)):
+            with pytest.raises(OptionError, match="at least 0"):
+                sim.run_steps(steps)
+        for seconds in (float("nan"), float("inf"), "a", None):
+            with pytest.raises(OptionError, match="time_in_seconds="):
+                sim.run(seconds)
+        with pytest.raises(nengo.exceptions.ValidationError, match="Must be positive"):
+            sim.run(-0.1)
+        sim.run_steps(0)
+        assert sim.n_steps == 0
+        sim.run_steps(True)
+        sim.run_steps(np.int64(2))
+        assert sim.n_steps == 3
+        assert all(sim.data[probe].shape[-2] == 3 for probe in sim.network.all_probes)
