@@ -29,7 +29,7 @@ import data_folder  # noqa: E402
 
 from neurodeploy.backends import deep as teaching  # noqa: E402
 from neurodeploy.compiler.checks.plasticity import expressible  # noqa: E402
-from neurodeploy.learning import DEEP, deep, rate  # noqa: E402
+from neurodeploy.learning import NETWORKS, deep, rate  # noqa: E402
 from neurodeploy.targets import target  # noqa: E402
 
 RESULTS = ROOT / "tools" / "results" / "rules"
@@ -71,13 +71,13 @@ def in_integers(
     setup = setup_of(o)
     x, y, x_new, y_new = data
     codes = deep.codes(x)
-    wired = deep.circuit(DEEP[rule], o.sizes, rng=np.random.default_rng(seed), setup=setup)
+    wired = deep.circuit(NETWORKS[rule], o.sizes, rng=np.random.default_rng(seed), setup=setup)
     course = teaching.begin(wired, seed=seed)
     start = time.process_time()
     total = o.epochs * len(codes)
     for lower, share in enumerate(SHARES if o.anneal else (1.0,)):
         slower = dataclasses.replace(setup, exponents=tuple(max(e - lower, -7) for e in setup.exponents))
-        again = deep.circuit(DEEP[rule], o.sizes, rng=np.random.default_rng(seed), setup=slower)
+        again = deep.circuit(NETWORKS[rule], o.sizes, rng=np.random.default_rng(seed), setup=slower)
         course = dataclasses.replace(course, laid=teaching.begin(again, seed=seed).laid)
         course = teaching.teach(
             course, codes, y, epochs=o.epochs, seed=seed, progress=said(f"{rule} seed {seed}"),
@@ -120,8 +120,8 @@ def in_rates(rule: str, seed: int, data: tuple[Any, Any, Any, Any], o: argparse.
     x, y, x_new, y_new = data
     x, x_new = (np.asarray(a, np.float64).reshape(len(a), -1) / 255 for a in (x, x_new))
     rng = np.random.default_rng(seed)
-    chosen = DEEP[rule]
-    net = rate.network(o.sizes, chosen, rng=rng)
+    chosen = dataclasses.replace(NETWORKS[rule], **json.loads(o.set or "{}"))
+    net = rate.network(o.sizes, chosen, rng=rng, top=o.top, gain=o.gain)
     cosines, advance = [], said(f"{rule} seed {seed}")
     for epoch in range(o.epochs):
         order = rng.permutation(len(x))
@@ -131,10 +131,10 @@ def in_rates(rule: str, seed: int, data: tuple[Any, Any, Any, Any], o: argparse.
             net = rate.learn(chosen, net, x[some], y[some], rate=speed, decay=o.decay)
         ids = order[:1000]
         mine, _ = rate.changes(chosen, net, x[ids], y[ids])
-        true, _ = rate.changes(DEEP["backprop"], net, x[ids], y[ids])
+        true, _ = rate.changes(NETWORKS["backprop"], net, x[ids], y[ids])
         cosines.append([round(rate.cosine(a, b), 4) for a, b in zip(mine, true, strict=True)])
         advance((epoch + 1) * len(x), o.epochs * len(x))
-    out = rate.forward(net, x_new).rates[-1]
+    out = rate.answer(chosen, net, x_new)
     return {
         "seed": seed,
         "accuracy": float((out.argmax(axis=1) == y_new).mean()),
@@ -166,7 +166,8 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
 def summary(o: argparse.Namespace, data: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what is written: the seeds so far."""
     found = [r["accuracy"] for r in runs]
-    in_floats = {"rate": o.rate, "batch": o.batch, "decay": o.decay}
+    in_floats = {k: getattr(o, k) for k in ("rate", "batch", "decay", "gain")}
+    in_floats |= {"top": str(o.top), **json.loads(o.set or "{}")}
     numbers = dataclasses.asdict(setup_of(o)) if o.tier == "C" else in_floats
     return {
         "command": "python tools/bench_rules.py " + shlex.join(sys.argv[1:]),
@@ -181,7 +182,7 @@ def summary(o: argparse.Namespace, data: Any, runs: list[dict[str, Any]]) -> dic
 def main() -> None:
     """Measure, print, write."""
     p = argparse.ArgumentParser(description="Measure a learning rule on MNIST.")
-    p.add_argument("--rule", required=True, choices=list(DEEP))
+    p.add_argument("--rule", required=True, choices=list(NETWORKS))
     p.add_argument("--tier", choices=("R", "C"), default="C")
     p.add_argument("--seeds", type=int, default=3, help="how many, from 0")
     p.add_argument("--first-seed", type=int, default=0)
@@ -190,10 +191,12 @@ def main() -> None:
     p.add_argument("--limit", type=int, help="only the first training samples")
     p.add_argument("--control", choices=CONTROLS, default="none")
     p.add_argument("--validate", action="store_true", help="never open the test set")
-    p.add_argument("--set", help='numbers of tier C as JSON: {"feedback": 60}')
+    p.add_argument("--set", help='numbers as JSON: tier C {"feedback": 60}, tier R the rule\'s')
     p.add_argument("--rate", type=float, default=0.1, help="of tier R")
     p.add_argument("--batch", type=int, default=50, help="of tier R")
     p.add_argument("--decay", type=float, default=0.0, help="of tier R")
+    p.add_argument("--top", type=float, default=float("inf"), help="of tier R: largest rate of a hidden neuron")
+    p.add_argument("--gain", type=float, default=1.0, help="of tier R: size of first weights")
     p.add_argument("--anneal", action="store_true", help="tier C: halve the learning rate twice")
     p.add_argument("--checkpoint", help="tier C: written as it goes")
     p.add_argument("--out", help="JSON; tools/results/rules/... by default unless --validate")

@@ -324,10 +324,9 @@ def learn_step(
         layer = layers[a]
         for k in range(layer[2]):
             at = layer[1] + k
-            population = projections[layer[0], trace_rows[at, 3]]
             living[at] = update_trace(
-                trace_rows[at], luts[at], key(seed, step, a, k), fired, lists, counts[population], traces,
-                alive, living[at],
+                trace_rows[at], luts[at], key(seed, step, a, k), fired, lists, counts[trace_rows[at, 3]],
+                traces, alive, living[at],
             )  # fmt: skip
         for u in range(layer[3], layer[3] + layer[4]):
             if due_products(updates[u], products, step, due)[0] == 0:

@@ -34,14 +34,15 @@ def emit(start: Any, size: Any, role: Any, rate: Any, x: Any, label: Any, drive:
 
 
 @jit_apart
-def update_neurons(start: Any, size: Any, threshold: Any, floor: Any, v: Any, q: Any, fired: Any) -> None:
+def update_neurons(row: Any, v: Any, q: Any, fired: Any) -> None:
     """Integrate and fire."""
-    top, low = np.int32(threshold), np.int32(floor)
+    start, size, top, low = row[0], row[1], np.int32(row[2]), np.int32(row[3])
+    left = np.int32(row[7])
     membrane, arrived, spikes = v[start : start + size], q[start : start + size], fired[start : start + size]
     for i in range(size):
         x = max(np.int32(membrane[i] + arrived[i]), low)
         spike = x > top
-        membrane[i] = np.int32(0) if spike else x
+        membrane[i] = np.int32((x - top) * left) if spike else x
         spikes[i] = np.uint8(spike)
         arrived[i] = np.int32(0)
 
@@ -57,6 +58,22 @@ def deliver(
         weights = w[row : row + size]
         for o in range(size):
             into[o] += np.int32(weights[o]) << bits
+
+
+@jit_apart
+def deliver_some(
+    lists: Any, count: Any, source: Any, w: Any, row: Any, start: Any, partner: Any, factor: Any,
+    active: Any, q: Any,
+) -> None:  # fmt: skip
+    """As `deliver`, of projections that are gated, one to one, or count with a sign."""
+    size = row[3]
+    for k in range(source, source + count):
+        i = lists[k] - source
+        first, last = (i, i + 1) if row[9] else (0, size)
+        at = row[4] + i * (0 if row[9] else size)
+        for o in range(first, last):
+            if not row[8] or active[partner + o]:
+                q[start + o] += np.int32(w[at + o]) * np.int32(factor)
 
 
 @jit
@@ -92,13 +109,21 @@ def list_spikes(pops: Any, fired: Any, lists: Any, counts: Any) -> Any:
 
 @jit_apart
 def forward_step(
-    pops: Any, rates: Any, projections: Any, phase: Any, x: Any, label: Any, drive: Any, v: Any, q: Any,
-    apical: Any, fired: Any, lists: Any, counts: Any, w: Any, counters: Any,
+    pops: Any, rates: Any, projections: Any, phase: Any, sign: Any, x: Any, label: Any, drive: Any, v: Any,
+    q: Any, apical: Any, active: Any, fired: Any, lists: Any, counts: Any, w: Any, counters: Any,
 ) -> None:  # fmt: skip
     """Let the spikes of the step before arrive, and every neuron spike or not."""
     for j in range(len(projections)):
         source, target = projections[j, 0], projections[j, 1]
-        if counts[source]:
+        odd = projections[j, 8] | projections[j, 9] | (projections[j, 7] & np.int64(sign != 1))
+        if counts[source] and odd:
+            factor = (sign if projections[j, 7] else 1) << projections[j, 5]
+            deliver_some(
+                lists, counts[source], pops[source, 0], w, projections[j], pops[target, 0],
+                pops[target, 6], factor, active, apical if projections[j, 7] else q,
+            )  # fmt: skip
+            counters[SYNOPS] += counts[source] * (1 if projections[j, 9] else projections[j, 3])
+        elif counts[source]:
             deliver(
                 lists, counts[source], pops[source, 0], w, projections[j, 4], projections[j, 3],
                 pops[target, 0], projections[j, 5], apical if projections[j, 7] else q,
@@ -106,7 +131,7 @@ def forward_step(
             counters[SYNOPS] += counts[source] * projections[j, 3]
     for p in range(len(pops)):
         if pops[p, 4] == 0:
-            update_neurons(pops[p, 0], pops[p, 1], pops[p, 2], pops[p, 3], v, q, fired)
+            update_neurons(pops[p], v, q, fired)
         else:
             emit(pops[p, 0], pops[p, 1], pops[p, 4], rates[p, phase], x, label, drive, fired)
     counters[SPIKES] += list_spikes(pops, fired, lists, counts)
@@ -148,8 +173,8 @@ def run_samples(
             drive[:] = offsets
             for _ in range(phases[phase, 0]):
                 forward_step(
-                    pops, rates, projections, phase, x, label, drive, v, q, apical, fired, lists, counts, w,
-                    counters,
+                    pops, rates, projections, phase, phases[phase, 2], x, label, drive, v, q, apical, active,
+                    fired, lists, counts, w, counters,
                 )  # fmt: skip
                 if phase == 0:
                     active |= fired

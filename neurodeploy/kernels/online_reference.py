@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from neurodeploy.learning import engine
 from neurodeploy.learning.arithmetic import DEFAULT, Arithmetic
-from neurodeploy.learning.circuit import ERROR_ZERO, FULL, UNIT, WEIGHT_SHIFT, Circuit, Population
+from neurodeploy.learning.circuit import ERROR_ZERO, FULL, UNIT, WEIGHT_SHIFT, Circuit, Population, Projection
+from neurodeploy.learning.description import Rule
 from neurodeploy.numerics.draws import Draws
 
 Ints = npt.NDArray[np.int64]
@@ -69,7 +70,9 @@ def run(
                 for p in circuit.populations
             }
             for _ in range(phase.steps):
-                network = _spike(circuit, network, _codes(circuit, sample, int(label)), drive, at)
+                network = _spike(
+                    circuit, network, _codes(circuit, sample, int(label)), drive, at, phase.collect
+                )
                 if at == 0:
                     seen = {k: network.active[k] | v for k, v in network.fired.items()}
                     network = dataclasses.replace(network, active=seen)
@@ -88,7 +91,9 @@ def _codes(circuit: Circuit, sample: Ints, label: int) -> Arrays:
     return {p.name: of(p) for p in circuit.populations}
 
 
-def _spike(circuit: Circuit, network: Network, codes: Arrays, drive: Arrays, phase: int) -> Network:
+def _spike(
+    circuit: Circuit, network: Network, codes: Arrays, drive: Arrays, phase: int, collect: int
+) -> Network:
     v, fired, apical = {}, {}, {}
     for p in circuit.populations:
         if p.role != "neurons":
@@ -99,15 +104,28 @@ def _spike(circuit: Circuit, network: Network, codes: Arrays, drive: Arrays, pha
         arriving = {False: np.zeros(p.size, np.int64), True: network.apical[p.name]}
         for j, s in zip(circuit.projections, network.synapses, strict=True):
             if j.target == p.name:
-                more = (s.w @ network.fired[j.source]) << (WEIGHT_SHIFT + j.exponent)
+                more = _arriving(circuit, network, j, s.w) * (collect if j.apical else 1)
                 arriving[j.apical] = arriving[j.apical] + more
         apical[p.name] = arriving[True]
         total = np.maximum(network.v[p.name] + arriving[False], p.floor)
         fired[p.name] = (total > p.threshold).astype(np.int64)
-        v[p.name] = np.where(fired[p.name], 0, total)
+        v[p.name] = np.where(fired[p.name], (total - p.threshold) * p.subtract, total)
     return dataclasses.replace(
         network, v=v, fired=fired, apical={**network.apical, **apical}, step=network.step + 1
     )
+
+
+def _arriving(circuit: Circuit, network: Network, j: Projection, w: Ints) -> Ints:
+    """Return what spikes of the step before bring to each neuron, shape (O,)."""
+    spikes = network.fired[j.source]
+    found: Ints = (w[0] * spikes if j.one_to_one else w @ spikes) << (WEIGHT_SHIFT + j.exponent)
+    return found * (network.active[circuit[j.target].partner or j.target] if j.gated else 1)
+
+
+def _of_partner(rule: Rule) -> Rule:
+    """Return a rule whose traces are those of the spikes that it is given: the partner's."""
+    own = (dataclasses.replace(t, source="spikes") if t.source == "partner" else t for t in rule.traces)
+    return dataclasses.replace(rule, traces=tuple(own))
 
 
 def _learn(circuit: Circuit, network: Network, reward: int, seed: int, how: Arithmetic) -> Network:
@@ -118,11 +136,13 @@ def _learn(circuit: Circuit, network: Network, reward: int, seed: int, how: Arit
         slope = network.active[j.target] | int(circuit[j.target].linear)
         error = ERROR_ZERO + slope * (network.apical[j.target] >> circuit.error_shift)
         written = {"y3": np.array([reward]), "y2": np.clip(error, 0, 127)}
+        partner = any(t.source == "partner" for t in j.rule.traces)
+        behind = circuit[j.target].partner if partner else j.target
         changed[at] = engine.step(
-            j.rule,
+            _of_partner(j.rule) if partner else j.rule,
             network.synapses[at],
             pre=network.fired[j.source],
-            post=network.fired[j.target],
+            post=network.fired[behind],
             rng=Draws(seed, network.step, layer),
             imposed=written,
             rewards=(0, reward),

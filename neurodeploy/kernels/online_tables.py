@@ -30,10 +30,11 @@ FULL_MATRIX, PER_POST, PER_PRE = range(3)
 class Tables:
     """Numbers only, row after row.
 
-    ``populations``: start, size, threshold, floor, role, whether linear. ``projections``: source, target, I,
-    O, first weight, shift, learning layer or -1, whether apical. ``layers``: projection, first trace, traces,
+    ``populations``: start, size, threshold, floor, role, whether linear, start of the partner or its own,
+    whether a spike subtracts. ``projections``: source, target, I, O, first weight, shift, learning layer or -1, whether apical, gated,
+    one to one. ``phases``: steps, reward, how apical input counts. ``layers``: projection, first trace, traces,
     first update, updates, how d is kept, first d, how t is kept, first t, whether numbers are shared.
-    ``traces``: start neuron, size, first value, 0 pre or 1 post. ``updates``: variable, first product,
+    ``traces``: start neuron, size, first value, population. ``updates``: variable, first product,
     products, fine bits, lost bits, low, high, place in the rule. ``products``: mantissa, shift, decimation or
     -1, first factor, factors, whether it needs a spike before, and behind. ``factors``: kind, first value,
     where it is known, plus, sign. Every ``error_period`` steps neurons write their errors; 0 for never.
@@ -138,14 +139,15 @@ class _Builder:
         offsets = [np.zeros(p.size, np.int64) if p.offsets is None else p.offsets for p in c.populations]
         silent = (0,) * len(c.phases)
         rows = [
-            [self.starts[p.name], p.size, p.threshold, p.floor, ROLES[p.role], int(p.linear)]
+            [self.starts[p.name], p.size, p.threshold, p.floor, ROLES[p.role], int(p.linear),
+             self.starts[p.partner or p.name], int(p.subtract)]
             for p in c.populations
         ]
         found = Tables(
             populations=_table(rows),
             rates=np.array([p.rates or silent for p in c.populations], np.int64),
             offsets=np.concatenate(offsets).astype(np.int64),
-            phases=_table([[p.steps, p.reward] for p in c.phases]),
+            phases=_table([[p.steps, p.reward, p.collect] for p in c.phases]),
             luts=np.array(self.luts, np.int64).reshape(-1, 2, 128, 2),
             readout=self.names.index(c.readout),
             error_shift=c.error_shift,
@@ -172,7 +174,8 @@ class _Builder:
         self.rows["projections"].append(
             [
                 self.names.index(j.source), self.names.index(j.target), j.weight.shape[1], j.weight.shape[0],
-                self.used["w"], WEIGHT_SHIFT + j.exponent, layer, int(j.apical),
+                self.used["w"], WEIGHT_SHIFT + j.exponent, layer, int(j.apical), int(j.gated),
+                int(j.one_to_one),
             ]
         )  # fmt: skip
         self.used["w"] += size
@@ -184,7 +187,7 @@ class _Builder:
         _check(rule, self.how)
         first_trace, first_update = len(self.rows["traces"]), len(self.rows["updates"])
         numbered = {}
-        for trace in [t for t in rule.traces if t.source == "spikes"]:
+        for trace in [t for t in rule.traces if t.source in ("spikes", "partner")]:
             numbered[trace.variable] = self.used["traces"]
             self.trace(j, trace)
         kinds = {v: _kept(rule, v, self.how) for v in ("d", "t")}
@@ -200,10 +203,13 @@ class _Builder:
             self.update(rule, update, numbered, places)
 
     def trace(self, j: Projection, trace: Trace) -> None:
-        pre = trace.variable[0] == "x"
-        population = self.circuit[j.source if pre else j.target]
+        end = self.circuit[j.source if trace.variable[0] == "x" else j.target]
+        population = self.circuit[end.partner] if trace.source == "partner" else end
         self.rows["traces"].append(
-            [self.starts[population.name], population.size, self.used["traces"], int(not pre)]
+            [
+                self.starts[population.name], population.size, self.used["traces"],
+                self.names.index(population.name),
+            ]
         )
         self.used["traces"] += population.size
         self.luts.append(_lut(trace, self.how))
@@ -274,6 +280,9 @@ def _check(rule: Rule, how: Arithmetic) -> None:
     imposed += [t.variable for t in rule.traces if t.source == "neuron" and t.variable not in ("y2", "y3")]
     if imposed:
         raise OptionError(f"rule '{rule.name}' reads {imposed[0]}, which software would have to write")
+    own = {t.variable for t in rule.traces if t.source == "spikes" and t.variable[0] == "y"}
+    if any(t.source == "partner" for t in rule.traces) and (own or "y0" in variables(rule.updates)):
+        raise OptionError(f"rule '{rule.name}' reads spikes of a neuron and of a compartment of it")
     slips = (how.rounding, how.decimation, how.clip, how.negative_exponent)
     if {"away", "xor", "beyond", "zero"} & {*slips}:
         raise OptionError(f"this kernel does not compute with {how.differences()}; learning.engine does")

@@ -3,15 +3,21 @@
 from neurodeploy.learning.alignment import FeedbackAlignment
 from neurodeploy.learning.backprop import Backprop
 from neurodeploy.learning.bcm import BCM
+from neurodeploy.learning.contrastive import ContrastiveHebbian, RandomContrastiveHebbian
 from neurodeploy.learning.delta import Delta
+from neurodeploy.learning.dendrites import SegregatedDendrites
 from neurodeploy.learning.direct import DirectFeedbackAlignment
 from neurodeploy.learning.drtp import DirectRandomTargetProjection
+from neurodeploy.learning.emstdp import EMSTDP
+from neurodeploy.learning.equilibrium import EquilibriumPropagation
+from neurodeploy.learning.gated_backprop import GatedBackprop
+from neurodeploy.learning.generec import GeneralizedRecirculation
 from neurodeploy.learning.hebbian import Hebbian
 from neurodeploy.learning.kolen_pollack import KolenPollack
 from neurodeploy.learning.local_derivative import LocalDerivative
 from neurodeploy.learning.oja import Oja
 from neurodeploy.learning.pes import PES
-from neurodeploy.learning.rate import RateRule
+from neurodeploy.learning.rate import AnyRule, PhasedRule, RateRule
 from neurodeploy.learning.reward_stdp import RewardSTDP
 from neurodeploy.learning.sign_symmetry import SignSymmetry
 from neurodeploy.learning.stdp import PairSTDP
@@ -30,10 +36,27 @@ DEEP: dict[str, RateRule] = {
         DirectFeedbackAlignment(),
         DirectRandomTargetProjection(),
         KolenPollack(),
+        SegregatedDendrites(),
         Backprop(),
     )
 }
-"""Rules of deep networks, by name."""
+"""Rules of deep networks whose error is brought to the neurons, by name."""
+
+PHASED: dict[str, PhasedRule] = {
+    rule.name: rule
+    for rule in (
+        EMSTDP(),
+        GeneralizedRecirculation(),
+        ContrastiveHebbian(),
+        RandomContrastiveHebbian(),
+        EquilibriumPropagation(),
+        GatedBackprop(),
+    )
+}
+"""Rules of deep networks that learn from what a second phase changes, by name."""
+
+NETWORKS: dict[str, AnyRule] = {**DEEP, **PHASED}
+"""Both."""
 
 HEBBIAN: dict[str, Hebbian] = {rule.name: rule for rule in (PairSTDP(), RewardSTDP(), Oja(), BCM(), Voja())}
 """Rules of what both ends of a synapse do, by name."""

@@ -34,7 +34,7 @@ class Population:
 
     ::
 
-        v <- max(v + input, floor);  spike where v > threshold, then v = 0
+        v <- max(v + input, floor);  spike where v > threshold, then v = 0 or v - threshold
 
     Parameters
     ----------
@@ -51,6 +51,10 @@ class Population:
         there is none while it did not spike in the first phase.
     offsets : ndarray of int, shape (size,), optional
         Of a source, from 0 to below ``FULL * UNIT``: how far each is at the start of a phase.
+    partner : str
+        Population of as many neurons of which these are compartments: one each.
+    subtract : bool
+        Whether a spike takes the threshold off the membrane, and does not empty it.
     """
 
     name: str
@@ -61,23 +65,28 @@ class Population:
     rates: tuple[int, ...] = ()
     offsets: Ints | None = None
     linear: bool = False
+    partner: str = ""
+    subtract: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Synapses from every neuron of one population to every one of another.
+    """Synapses from every neuron of one population to every one of another, or one to one.
 
     Parameters
     ----------
     source, target : str
     weight : ndarray of int, shape (O, I)
-        Codes of 8 bits of magnitude, even.
+        Codes of 8 bits of magnitude, even; shape (1, I) for synapses that are one to one, which never learn.
     exponent : int
         From -8 to 7.
     rule : Rule, optional
         How they learn.
     apical : bool
         Whether spikes add to the error that the neuron collects, in place of its input.
+    gated : bool
+        Whether spikes arrive only at neurons that spiked in the first phase; compartments ask their partner.
+    one_to_one : bool
     """
 
     source: str
@@ -86,6 +95,8 @@ class Projection:
     exponent: int = 0
     rule: Rule | None = None
     apical: bool = False
+    gated: bool = False
+    one_to_one: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +129,14 @@ class Circuit:
         for p in self.populations:
             if p.role != "neurons" and len(p.rates) != len(self.phases):
                 raise OptionError(f"source '{p.name}' has {len(p.rates)} rates for {len(self.phases)} phases")
+            if p.partner and self[p.partner].size != p.size:
+                raise OptionError(f"'{p.name}' and its partner '{p.partner}' differ in size")
             if p.role != "neurons" and max(p.rates) > UNIT:
                 raise OptionError(f"source '{p.name}' spikes more than once a step")
         for j in self.projections:
-            shape = (self[j.target].size, self[j.source].size)
-            if j.weight.shape != shape:
+            shape = (1 if j.one_to_one else self[j.target].size, self[j.source].size)
+            fits = j.weight.shape == shape and (not j.one_to_one or shape[1] == self[j.target].size)
+            if not fits or (j.one_to_one and j.rule):
                 raise OptionError(
                     f"weights from '{j.source}' to '{j.target}' are {j.weight.shape}, not {shape}"
                 )

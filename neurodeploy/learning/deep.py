@@ -7,7 +7,7 @@
     out   -> below, above
     below, above -> out                     drives the output to its target while the label is shown
     below, above -> h1, h2, ...             the way back: fixed, drawn once (path "direct")
-    label -> h1, h2, ...                    or from the label itself (path "label")
+    label -> h1, h2, ...                    or from the label itself (path "label"), or as `layered` says
     reset, lift -> ...                      after each phase membranes go to their floor, and up to near 0
     closed -> below, above                  no errors in the first phase
 
@@ -18,16 +18,13 @@ follow the phases; the host does nothing else, and reads the output's spike coun
 from __future__ import annotations
 
 import dataclasses
-import math
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import OptionError
-from neurodeploy.learning import forms
+from neurodeploy.learning import forms, layered
 from neurodeploy.learning.circuit import (
     FULL,
     UNIT,
@@ -36,118 +33,22 @@ from neurodeploy.learning.circuit import (
     Population,
     Projection,
 )
-from neurodeploy.learning.description import Phase, Rule, Trace
+from neurodeploy.learning.description import Rule, Trace
 from neurodeploy.learning.notation import Factor, Product
-from neurodeploy.learning.rate import RateRule
+from neurodeploy.learning.rate import AnyRule
+from neurodeploy.learning.setup import ERROR_UNIT, GATE, Setup, balanced, even
+from neurodeploy.learning.setup import floor as floor_at
 
 Ints = npt.NDArray[np.int64]
-GATE = 7
-"""Weight exponent of gating neurons: one spike takes every membrane to its floor."""
-ERROR_UNIT = 60
-"""Code of a label's or an output's synapse onto error neurons; half of it is their threshold."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Numbers of a deep circuit; rates are in spikes per `circuit.UNIT` steps, codes in weight codes.
-
-    Parameters
-    ----------
-    forward, error, gap : int
-        Steps of the phases, and of the silence after each.
-    input_rate, label_rate : int
-        Of a full input, and the rate an output of the right class is driven to.
-    thresholds : tuple of int
-        Of hidden layers and of the output, in codes; a short one's last counts for all that follow.
-    floor : float
-        Depth of the lowest membrane, in thresholds, at least.
-    gain : float
-        Spread of first weights relative to ``sqrt(2 / inputs)`` thresholds.
-    dead : tuple of int
-        Spikes by which the right output may fall short, and others may spike, before an error neuron does.
-    teach : int
-        Code of error neurons' synapses onto the output.
-    feedback : int
-        Largest code of their synapses onto hidden layers.
-    reach : tuple of int
-        Weight exponents of these two, for thresholds that are many codes.
-    tau, impulse : float
-        Of the trace of incoming spikes.
-    exponents : tuple of int
-        Of ``dw`` in each layer.
-    calm : int, optional
-        Exponent of a further product of hidden layers' ``dw``, ``-2^calm u x1 y1``: neurons that are often on
-        lose weight. None is none.
-    taught : tuple of int
-        Classes whose errors are sent; those of all if empty. The outputs of others stay as they are.
-    frozen : tuple of int
-        Plastic layers that are held as they were drawn.
-    shuffled : bool
-        Whether signs of the way back are drawn anew for every neuron and kind: a control that must fail.
-    mechanism : {"two-phase", "neuron-trace"}
-        Whether errors make neurons spike, and tags count (Loihi 1); or neurons collect errors by a program of
-        their own, and their synapses read them (Loihi 2).
-    """
-
-    forward: int = 60
-    error: int = 60
-    gap: int = 2
-    input_rate: int = 256
-    label_rate: int = 256
-    thresholds: tuple[int, ...] = (510,)
-    floor: float = 2.0
-    gain: float = 1.0
-    dead: tuple[int, int] = (2, 0)
-    teach: int = 254
-    feedback: int = 254
-    reach: tuple[int, int] = (0, 0)
-    tau: float = 32.0
-    impulse: float = 16.0
-    exponents: tuple[int, ...] = (-3,)
-    calm: int | None = None
-    taught: tuple[int, ...] = ()
-    frozen: tuple[int, ...] = ()
-    shuffled: bool = False
-    mechanism: Literal["two-phase", "neuron-trace"] = "two-phase"
-
-    def __post_init__(self) -> None:
-        if self.forward < 1 or self.error < 1 or self.gap < 2:
-            raise OptionError("phases have at least 1 step, gaps at least 2: spikes in flight must arrive")
-        if self.period & (self.period - 1):
-            raise OptionError(
-                f"a sample of {self.period} steps; engines wait for powers of two (u_k), as 60+4+60+4"
-            )
-
-    @property
-    def period(self) -> int:
-        """Steps of one sample."""
-        return self.forward + self.error + 4 * self.gap
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        """The phases of one sample."""
-        return (
-            Phase("forward", self.forward),
-            Phase("reset", self.gap),
-            Phase("lift", self.gap),
-            Phase("error", self.error, reward=1, feedback=True),
-            Phase("reset", self.gap, reward=1),
-            Phase("lift", self.gap, reward=1),
-        )
-
-    def rates(self, forward: int = 0, reset: int = 0, lift: int = 0, error: int = 0) -> tuple[int, ...]:
-        """Return a source's rates in every phase."""
-        return (forward, reset, lift, error, reset, lift)
-
 
 def circuit(
-    rule: RateRule, sizes: tuple[int, ...], *, rng: np.random.Generator, setup: Setup | None = None
+    rule: AnyRule, sizes: tuple[int, ...], *, rng: np.random.Generator, setup: Setup | None = None
 ) -> Circuit:
     """Build the circuit of a deep rule.
 
     Parameters
     ----------
-    rule : RateRule
+    rule : AnyRule
         Its feedback's path is local, direct or label.
     sizes : tuple of int
         Inputs, hidden layers, classes; a constant input is added.
@@ -162,22 +63,42 @@ def circuit(
     """
     made = setup or Setup()
     path = rule.chip().feedback.path
-    if path not in ("local", "direct", "label"):
+    if path not in PATHS:
         raise OptionError(f"rule '{rule.name}' sends its error back '{path}'; there is no circuit for that")
+    if rule.chip().feedback.weights in ("copied", "signs"):
+        raise OptionError(f"feedback of rule '{rule.name}' copies weights; there is no circuit for that")
     names = [*(f"h{i + 1}" for i in range(len(sizes) - 2)), "out"]
     populations = (*_sources(sizes, made, rng), *_neurons(names, sizes[1:], made))
-    forward = _forward(rule, ["data", *names], (sizes[0] + 1, *sizes[1:]), made, rng)
-    back = [] if path == "local" else _back(path, names[:-1], sizes, made, rng)
-    joins = (*forward, *_errors(sizes[-1], made), *back, *_gates(names, populations, made))
-    return Circuit(populations, joins, made.phases, "out")
+    joins = _forward(rule, ["data", *names], (sizes[0] + 1, *sizes[1:]), made, rng)
+    if path == "output":
+        joins += [*layered.targets(sizes[-1]), *layered.from_output(names[:-1], sizes, made, rng)]
+    else:
+        joins += _errors(sizes[-1], made)
+    if path in ("direct", "label"):
+        joins += _back(path, names[:-1], sizes, made, rng)
+    if path == "layered":
+        more, added = layered.feedback(rule.chip(), names, sizes, made, rng)
+        populations, joins = (*populations, *more), [*joins, *_scaled_all(added, made)]
+    return Circuit(populations, (*joins, *_gates(populations, made)), made.phases, "out")
 
 
-def form(rule: RateRule, setup: Setup) -> Rule:
+def _scaled_all(joins: tuple[Projection, ...], s: Setup) -> list[Projection]:
+    """Give what learns on the way back the numbers of a setup."""
+    return [
+        dataclasses.replace(j, rule=scaled(j.rule, s.back_exponent, s)) if j.rule else j for j in joins
+    ]
+
+
+def form(rule: AnyRule, setup: Setup) -> Rule:
     """Return what a rule's synapses run under a setup, before its numbers are put in."""
     chip = rule.chip()
     if setup.mechanism == "two-phase":
         return chip
     return forms.neuron_trace(chip.name, chip.feedback, layers=chip.layers)
+
+
+PATHS = ("local", "direct", "label", "layered", "output")
+"""Ways back that there are circuits for."""
 
 
 def codes(x: npt.ArrayLike, *, divide_by: float = 255.0) -> npt.NDArray[np.uint8]:
@@ -206,7 +127,7 @@ def scaled(rule: Rule, exponent: int, setup: Setup) -> Rule:
         ]
         updates.append(dataclasses.replace(update, products=tuple(products)))
     traces = tuple(
-        dataclasses.replace(t, tau=setup.tau, impulse=setup.impulse) if t.source == "spikes" else t
+        dataclasses.replace(t, tau=setup.tau, impulse=setup.impulse) if t.source in ("spikes", "partner") else t
         for t in rule.traces
     )
     return dataclasses.replace(rule, updates=tuple(updates), traces=traces, phases=setup.phases)
@@ -233,7 +154,8 @@ def _sources(sizes: tuple[int, ...], s: Setup, rng: np.random.Generator) -> list
         Population("hold", sizes[-1], role="label", rates=s.rates(error=UNIT)),
         Population("reset", 1, role="constant", rates=s.rates(reset=UNIT)),
         Population("lift", 1, role="constant", rates=s.rates(lift=UNIT // s.gap)),
-        Population("closed", 1, role="constant", rates=s.rates(forward=UNIT)),
+        Population("closed", 1, role="constant", rates=s.rates(forward=UNIT, reference=UNIT)),
+        Population("clamp", 1, role="constant", rates=s.rates(error=UNIT)),
     ]
 
 
@@ -241,18 +163,13 @@ def _neurons(names: list[str], sizes: tuple[int, ...], s: Setup) -> list[Populat
     found = []
     for at, (name, size) in enumerate(zip(names, sizes, strict=True)):
         threshold = s.thresholds[min(at, len(s.thresholds) - 1)] << WEIGHT_SHIFT
-        found.append(Population(name, size, threshold, _floor(s.floor * threshold), linear=name == "out"))
+        found.append(Population(name, size, threshold, floor_at(s.floor * threshold), linear=name == "out"))
     unit = ERROR_UNIT << WEIGHT_SHIFT
-    return [*found, *(Population(n, sizes[-1], unit // 2, _floor(16 * unit)) for n in ("below", "above"))]
-
-
-def _floor(depth: float) -> int:
-    """Return the nearest floor that a compartment has, ``1 - 2**e``, at or below a depth."""
-    return 1 - int(2 ** math.ceil(math.log2(depth)))
+    return [*found, *(Population(n, sizes[-1], unit // 2, floor_at(16 * unit)) for n in ("below", "above"))]
 
 
 def _forward(
-    rule: RateRule, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
+    rule: AnyRule, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
 ) -> list[Projection]:
     found, only_last = [], rule.chip().layers == "last"
     for at, ((source, target), (i, o)) in enumerate(zip(pairwise(names), pairwise(sizes), strict=True)):
@@ -260,8 +177,11 @@ def _forward(
         drawn = rng.normal(0, s.gain * np.sqrt(2 / i) * threshold, (o, i))
         learns = at not in s.frozen and (not only_last or target == "out")
         exponent = s.exponents[min(at, len(s.exponents) - 1)]
+        chosen = form(rule, s)
+        if target == "out" and chosen.feedback.path == "output":
+            chosen = layered.output_rule(chosen)
         found.append(
-            Projection(source, target, even(drawn), 0, scaled(form(rule, s), exponent, s) if learns else None)
+            Projection(source, target, even(drawn), 0, scaled(chosen, exponent, s) if learns else None)
         )
         if learns and s.calm is not None and target != "out":
             found[-1] = dataclasses.replace(found[-1], rule=_calmed(found[-1].rule, s.calm, s))
@@ -287,45 +207,30 @@ def _back(
 ) -> list[Projection]:
     found, apart = [], s.mechanism == "neuron-trace"
     for name, size in zip(names, sizes[1:-1], strict=True):
-        drawn = even(_balanced(rng.uniform(-s.feedback, s.feedback, (size, sizes[-1]))))
+        drawn = even(balanced(rng.uniform(-s.feedback, s.feedback, (size, sizes[-1]))))
         drawn = drawn * np.isin(np.arange(sizes[-1]), s.taught or range(sizes[-1]))
         if path == "label":
-            found.append(Projection("label", name, drawn, s.reach[1], apical=apart))
+            found.append(Projection("label", name, drawn, s.reach[1], apical=apart, gated=s.gated))
             continue
         other = even(rng.uniform(-s.feedback, s.feedback, drawn.shape)) if s.shuffled else -drawn
         found += [
-            Projection("below", name, drawn, s.reach[1], apical=apart),
-            Projection("above", name, other, s.reach[1], apical=apart),
+            Projection("below", name, drawn, s.reach[1], apical=apart, gated=s.gated),
+            Projection("above", name, other, s.reach[1], apical=apart, gated=s.gated),
         ]
     return found
 
 
-def _balanced(drawn: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Take each neuron's mean off its feedback, so that an error all classes share moves no neuron."""
-    return np.asarray(drawn - drawn.mean(axis=1, keepdims=True))
-
-
-def _gates(names: list[str], populations: tuple[Population, ...], s: Setup) -> list[Projection]:
+def _gates(populations: tuple[Population, ...], s: Setup) -> list[Projection]:
     """Take membranes to their floors after each phase, then up to 0, or to where errors begin to count."""
     found = []
-    for p in (p for p in populations if p.name in (*names, "below", "above")):
+    for p in (p for p in populations if p.role == "neurons"):
         column = np.full((p.size, 1), 254, np.int64)
         found.append(Projection("reset", p.name, -column, GATE))
         exponent = (-p.floor).bit_length() - 8 - WEIGHT_SHIFT
         found.append(Projection("lift", p.name, column, exponent))
-    for name, dead in zip(("below", "above"), s.dead, strict=True):
-        column = np.full((sizes_of(populations, name), 1), -254, np.int64)
-        found.append(Projection("closed", name, column, GATE))
+        dead = dict(zip(("below", "above"), s.dead, strict=True)).get(p.name)
+        if dead is not None:
+            found.append(Projection("closed", p.name, -column, GATE))
         if dead:
-            found.append(Projection("lift", name, np.sign(column) * dead * ERROR_UNIT))
+            found.append(Projection("lift", p.name, -dead * ERROR_UNIT * np.ones_like(column)))
     return found
-
-
-def sizes_of(populations: tuple[Population, ...], name: str) -> int:
-    """Return the neurons of a population."""
-    return next(p.size for p in populations if p.name == name)
-
-
-def even(codes: npt.ArrayLike) -> Ints:
-    """Round to even codes that a synapse holds."""
-    return np.asarray(np.clip(2 * np.rint(np.asarray(codes) / 2), -254, 254).astype(np.int64))

@@ -9,11 +9,12 @@ from neurodeploy.errors import OptionError
 from neurodeploy.learning.notation import TRACES, Update, print_updates, variables
 from neurodeploy.learning.text import parse
 
-Source = Literal["spikes", "imposed", "neuron"]
-"""Own spikes; written by the chip's embedded processor; computed by the neuron's own program."""
-Path = Literal["none", "local", "layered", "direct", "label", "reward"]
+Source = Literal["spikes", "partner", "imposed", "neuron"]
+"""Own spikes; those of the compartment that the neuron belongs to; written by the chip's embedded processor;
+computed by the neuron's own program."""
+Path = Literal["none", "local", "layered", "direct", "output", "label", "reward"]
 """Where a third factor comes from: nowhere, the neuron's own target, the layer above, the output error, the
-label, one number for all."""
+output itself, the label, one number for all."""
 Weights = Literal["none", "fixed", "signs", "learned", "copied"]
 """Of the way back: none, drawn once, the forward weights' signs, learned locally, the forward weights."""
 Mechanism = Literal["none", "imposed-trace", "two-phase", "phase-sign", "neuron-trace", "two-traces"]
@@ -53,21 +54,25 @@ class Phase:
         Value of ``r1``.
     feedback : bool
         Whether the way back is open.
+    collect : int
+        1, 0 or -1: how what reaches an apical compartment counts.
     """
 
     name: str
     steps: int
     reward: int = 0
     feedback: bool = False
+    collect: int = 1
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """What must come back to a plastic neuron, and how."""
+    """What must come back to a plastic neuron, and how; and whether slopes of layers between belong to it."""
 
     path: Path = "none"
     weights: Weights = "none"
     mechanism: Mechanism = "none"
+    slopes: bool = True
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ def signed_tag(
     more: str = "",
     layers: str = "all",
     counted: Literal["y0", "x0"] = "y0",
+    partner: bool = False,
 ) -> Rule:
     """Describe a rule in two phases: the tag counts spikes of the second less those of the first.
 
@@ -36,6 +37,9 @@ def signed_tag(
         Whose spikes the tag counts; the trace is that of the other neuron. ``x0`` is for synapses of the way
         back, whose error sits before them.
 
+    partner : bool
+        Whether the trace is that of the neuron whose compartment the synapse ends at.
+
     Notes
     -----
     ``dt = 2 r y0 - y0 - u7 t`` is exact: equal counts in both phases leave no weight change, whatever the
@@ -47,7 +51,7 @@ def signed_tag(
     return describe(
         name,
         f"dt = 2*{reward}*{counted} - {counted} - u7*t\ndw = 2^-4*u7*{other}*t{more}",
-        Trace(other, TAU, IMPULSE),
+        Trace(other, TAU, IMPULSE, "partner" if partner else "spikes"),
         *flag,
         epoch=1,
         feedback=feedback,
@@ -74,4 +78,31 @@ def neuron_trace(name: str, feedback: Feedback, *, layers: str = "all") -> Rule:
         feedback=dataclasses.replace(feedback, mechanism="neuron-trace"),
         phases=(Phase("forward", PHASE_STEPS), Phase("error", PHASE_STEPS, feedback=True)),
         layers=layers,
+    )
+
+
+def phase_sign(name: str, feedback: Feedback, *, reward: Literal["r1", "y3"] = "r1") -> Rule:
+    """Describe Hebb's product of both ends' traces, with the sign of the phase.
+
+    Parameters
+    ----------
+    name : str
+    feedback : Feedback
+    reward : {"r1", "y3"}
+        What is 1 in the second phase.
+
+    Notes
+    -----
+    ``dw = 2^-k u6 (2 r - 1) x1 y1``, evaluated at the end of each of two equal phases.
+    """
+    flag = (Trace("y3", source="neuron"),) if reward == "y3" else ()
+    return describe(
+        name,
+        f"dw = 2^-4*u6*{reward}*x1*y1 - 2^-5*u6*x1*y1",
+        Trace("x1", TAU / 4, IMPULSE),
+        Trace("y1", TAU / 4, IMPULSE),
+        *flag,
+        epoch=1,
+        feedback=feedback,
+        phases=(Phase("free", PHASE_STEPS), Phase("driven", PHASE_STEPS, reward=1, feedback=True)),
     )

@@ -41,4 +41,4 @@ class LocalDerivative:
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases."""
-        return forms.signed_tag(self.name, Feedback("layered", "fixed", "two-phase"), reward=reward)
+        return forms.signed_tag(self.name, Feedback("layered", "fixed", "two-phase", slopes=False), reward=reward)

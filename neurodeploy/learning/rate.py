@@ -92,8 +92,41 @@ class RateRule(Protocol):
         """Return what a learning engine runs at every plastic synapse."""
 
 
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What a rule of two phases would subtract, for a rate of 1; of feedback nothing where that is fixed."""
+
+    weights: Layers
+    biases: Layers
+    feedback: Layers
+
+
+@runtime_checkable
+class PhasedRule(Protocol):
+    """A rule whose second phase changes what neurons do: they learn from the difference."""
+
+    name: ClassVar[str]
+    equation: ClassVar[str]
+    reference: ClassVar[str]
+
+    def way_back(self, network: Network, rng: np.random.Generator) -> Layers:
+        """Return feedback weights to begin with, one for every hidden layer."""
+
+    def compare(self, network: Network, x: Floats, wanted: Floats) -> Compared:
+        """Run both phases of samples, shape (B, I), of which ``wanted``, shape (B, O), should come."""
+
+    def answer(self, network: Network, x: Floats) -> Floats:
+        """Return what comes out without anything wanted, shape (B, O)."""
+
+    def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
+        """Return what a learning engine runs at every plastic synapse."""
+
+
+AnyRule = RateRule | PhasedRule
+
+
 def network(
-    sizes: tuple[int, ...], rule: RateRule, *, rng: np.random.Generator, top: float = np.inf
+    sizes: tuple[int, ...], rule: AnyRule, *, rng: np.random.Generator, top: float = np.inf, gain: float = 1.0
 ) -> Network:
     """Draw a network, and the feedback that a rule begins with.
 
@@ -104,8 +137,10 @@ def network(
     rule : RateRule
     rng : Generator
     top : float
+    gain : float
+        Of weights, relative to those that keep the size of rectified rates.
     """
-    weights = tuple(rng.normal(0, np.sqrt(2 / i), (o, i)) for i, o in pairwise(sizes))
+    weights = tuple(rng.normal(0, gain * np.sqrt(2 / i), (o, i)) for i, o in pairwise(sizes))
     plain = Network(weights, tuple(np.zeros(n) for n in sizes[1:]), top=top)
     return dataclasses.replace(plain, feedback=rule.way_back(plain, rng))
 
@@ -145,7 +180,7 @@ def loss(net: Network, x: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     return float(-np.log(out[np.arange(len(out)), np.asarray(labels)]).mean())
 
 
-def changes(rule: RateRule, net: Network, x: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Layers, Layers]:
+def changes(rule: AnyRule, net: Network, x: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Layers, Layers]:
     """Return what a rule would subtract from weights and biases, for a rate of 1.
 
     Parameters
@@ -155,8 +190,18 @@ def changes(rule: RateRule, net: Network, x: npt.ArrayLike, labels: npt.ArrayLik
     x : array_like, shape (B, I)
     labels : array_like of int, shape (B,)
     """
+    if isinstance(rule, PhasedRule):
+        found = _compared(rule, net, x, labels)
+        return found.weights, found.biases
     activity, signals = _signals(rule, net, x, labels)
     return three_factor(activity, signals)
+
+
+def answer(rule: AnyRule, net: Network, x: npt.ArrayLike) -> Floats:
+    """Return what comes out for samples, shape (B, I), nothing being wanted."""
+    if isinstance(rule, PhasedRule):
+        return rule.answer(net, np.asarray(x, np.float64))
+    return forward(net, x).rates[-1]
 
 
 def three_factor(activity: Activity, signals: Layers) -> tuple[Layers, Layers]:
@@ -210,7 +255,7 @@ def driven(net: Network, x: npt.ArrayLike, signals: Layers, *, beta: float, spre
 
 
 def learn(
-    rule: RateRule, net: Network, x: npt.ArrayLike, labels: npt.ArrayLike, *, rate: float, decay: float = 0.0
+    rule: AnyRule, net: Network, x: npt.ArrayLike, labels: npt.ArrayLike, *, rate: float, decay: float = 0.0
 ) -> Network:
     """Return the network after one batch.
 
@@ -224,15 +269,27 @@ def learn(
     decay : float
         Share of every weight that is lost.
     """
+    if isinstance(rule, PhasedRule):
+        return _changed(net, _compared(rule, net, x, labels), rate, decay)
     activity, signals = _signals(rule, net, x, labels)
-    weights, biases = three_factor(activity, signals)
-    changed = dataclasses.replace(
-        net,
-        weights=tuple((1 - decay) * w - rate * d for w, d in zip(net.weights, weights, strict=True)),
-        biases=tuple(b - rate * d for b, d in zip(net.biases, biases, strict=True)),
-        feedback=tuple((1 - decay) * b for b in net.feedback) if decay else net.feedback,
-    )
+    changed = _changed(net, Compared(*three_factor(activity, signals), ()), rate, decay)
     return rule.teach(changed, activity, signals, rate=rate)
+
+
+def _changed(net: Network, found: Compared, rate: float, decay: float) -> Network:
+    feedback = tuple((1 - decay) * b for b in net.feedback)
+    if found.feedback:
+        feedback = tuple(b - rate * d for b, d in zip(feedback, found.feedback, strict=True))
+    return dataclasses.replace(
+        net,
+        weights=tuple((1 - decay) * w - rate * d for w, d in zip(net.weights, found.weights, strict=True)),
+        biases=tuple(b - rate * d for b, d in zip(net.biases, found.biases, strict=True)),
+        feedback=feedback,
+    )
+
+
+def _compared(rule: PhasedRule, net: Network, x: npt.ArrayLike, labels: npt.ArrayLike) -> Compared:
+    return rule.compare(net, np.asarray(x, np.float64), one_hot(labels, len(net.biases[-1])))
 
 
 def cosine(a: Floats, b: Floats) -> float:

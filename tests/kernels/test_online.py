@@ -43,8 +43,15 @@ def circuit(rule, rng, sizes=(7, 6, 5)):
     joins += [Projection("label", "h0", back, 1), Projection("h1", "h0", back[:, : sizes[2]])]
     joins += [Projection("label", "h0", back[:, ::-1], 1, apical=True)]
     joins += [Projection("label", "h1", back[: sizes[2]], apical=True)]
-    phases = (Phase("forward", 9), Phase("gap", 2), Phase("error", 9, reward=1))
+    joins += [
+        Projection("h0", "e0", rng.integers(-60, 127, (1, 6)) * 2, 0, one_to_one=True),
+        Projection("label", "e0", back, 1, describe("back", "dt = 2*r1*x0 - x0 - u3*t\ndw = 2*u3*y1*t",
+                   dataclasses.replace(Y1, source="partner")), gated=True),
+        Projection("e0", "h0", rng.integers(-60, 60, (1, 6)) * 2, 2, apical=True, one_to_one=True),
+    ]  # fmt: skip
+    phases = (Phase("forward", 9), Phase("gap", 2, collect=-1), Phase("error", 9, reward=1))
     pops[2] = dataclasses.replace(pops[2], linear=True)
+    pops += [Population("e0", 6, 100 * 64, -(2**12), partner="h0", subtract=True)]
     return Circuit(tuple(pops), tuple(joins), phases, "h1", error_shift=10)
 
 
