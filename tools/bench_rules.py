@@ -195,7 +195,7 @@ def main() -> None:
     p.add_argument("--rate", type=float, default=0.1, help="of tier R")
     p.add_argument("--batch", type=int, default=50, help="of tier R")
     p.add_argument("--decay", type=float, default=0.0, help="of tier R")
-    p.add_argument("--top", type=float, default=float("inf"), help="of tier R: largest rate of a hidden neuron")
+    p.add_argument("--top", type=float, default=float("inf"), help="of tier R: largest hidden rate")
     p.add_argument("--gain", type=float, default=1.0, help="of tier R: size of first weights")
     p.add_argument("--anneal", action="store_true", help="tier C: halve the learning rate twice")
     p.add_argument("--checkpoint", help="tier C: written as it goes")

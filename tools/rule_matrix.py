@@ -11,7 +11,9 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rules"
 MEASURED = RESULTS.parents[2] / "neurodeploy" / "learning" / "measured.json"
-NO_ERROR_LAYERS = "no circuit: error neurons for every hidden layer are not built"
+NO_SETTLING = "no circuit: layers that settle with feedback are not built in spikes"
+SIGNS = "no circuit: the host would have to copy signs of weights"
+NO_GATES = "no circuit: its gating chain is not built"
 NO_RULE = "not written"
 NO_NETWORK = "the update is written and tested; no network is built around it"
 OFFLINE = "reads copies of weights: never on a chip"
@@ -23,24 +25,21 @@ ROWS: dict[str, tuple[float | None, float | None, str, str]] = {
     "delta": (None, None, "layers below stay as drawn: the control", ""),
     "dfa": (98.1, 97.2, "", ""),
     "drtp": (96.5, 95.5, "", ""),
-    "fa": (98.0, 97.0, "", NO_ERROR_LAYERS),
-    "kolen-pollack": (98.3, 97.3, "", NO_ERROR_LAYERS),
+    "fa": (98.0, 97.0, "", ""),
+    "kolen-pollack": (98.3, 97.3, "", ""),
     "backprop": (98.4, None, "control, not local", OFFLINE),
-    "local-fa": (98.0, 97.0, "", NO_ERROR_LAYERS),
-    "sign-symmetry": (98.3, 97.3, "", NO_ERROR_LAYERS),
+    "local-fa": (98.0, 97.0, "", ""),
+    "sign-symmetry": (98.3, 97.3, "", SIGNS),
     "Hunsberger's NEF method": (98.0, 97.0, NO_RULE, NO_RULE),
     "SuperSpike": (None, 96.8, NO_RULE, NO_RULE),
     "e-prop": (None, 96.8, NO_RULE, NO_RULE),
-    "segregated dendrites": (96.8, 96.5, NO_RULE, NO_RULE),
-    "EMSTDP": (
-        None,
-        97.0,
-        NO_RULE,
-        "its two-phase form is what --target loihi1 learns by: two-phase in the next table",
-    ),
-    "GeneRec": (97.5, 96.5, NO_RULE, NO_RULE),
-    "contrastive Hebbian": (97.5, 96.5, NO_RULE, NO_RULE),
-    "equilibrium propagation": (97.8, 96.5, NO_RULE, NO_RULE),
+    "dendrites": (96.8, 96.5, "", ""),
+    "emstdp": (None, 97.0, "", ""),
+    "generec": (97.5, 96.5, "", NO_SETTLING),
+    "chl": (97.5, 96.5, "", NO_SETTLING),
+    "random-chl": (97.5, 96.5, "", NO_SETTLING),
+    "equilibrium": (97.8, 96.5, "", NO_SETTLING),
+    "nbp": (None, None, "", NO_GATES),
     "r-stdp": (None, 94.0, NO_NETWORK, NO_NETWORK),
     **{name: (None, None, NO_NETWORK, NO_NETWORK) for name in ("stdp", "oja", "bcm", "voja")},
 }

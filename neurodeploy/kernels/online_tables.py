@@ -31,9 +31,10 @@ class Tables:
     """Numbers only, row after row.
 
     ``populations``: start, size, threshold, floor, role, whether linear, start of the partner or its own,
-    whether a spike subtracts. ``projections``: source, target, I, O, first weight, shift, learning layer or -1, whether apical, gated,
-    one to one. ``phases``: steps, reward, how apical input counts. ``layers``: projection, first trace, traces,
-    first update, updates, how d is kept, first d, how t is kept, first t, whether numbers are shared.
+    whether a spike subtracts. ``projections``: source, target, I, O, first weight, shift, learning layer or
+    -1, whether apical, gated, one to one. ``phases``: steps, reward, how apical input counts. ``layers``:
+    projection, first trace, traces, first update, updates, how d is kept, first d, how t is kept, first t,
+    whether numbers are shared.
     ``traces``: start neuron, size, first value, population. ``updates``: variable, first product,
     products, fine bits, lost bits, low, high, place in the rule. ``products``: mantissa, shift, decimation or
     -1, first factor, factors, whether it needs a spike before, and behind. ``factors``: kind, first value,
@@ -139,8 +140,16 @@ class _Builder:
         offsets = [np.zeros(p.size, np.int64) if p.offsets is None else p.offsets for p in c.populations]
         silent = (0,) * len(c.phases)
         rows = [
-            [self.starts[p.name], p.size, p.threshold, p.floor, ROLES[p.role], int(p.linear),
-             self.starts[p.partner or p.name], int(p.subtract)]
+            [
+                self.starts[p.name],
+                p.size,
+                p.threshold,
+                p.floor,
+                ROLES[p.role],
+                int(p.linear),
+                self.starts[p.partner or p.name],
+                int(p.subtract),
+            ]
             for p in c.populations
         ]
         found = Tables(
@@ -207,7 +216,9 @@ class _Builder:
         population = self.circuit[end.partner] if trace.source == "partner" else end
         self.rows["traces"].append(
             [
-                self.starts[population.name], population.size, self.used["traces"],
+                self.starts[population.name],
+                population.size,
+                self.used["traces"],
                 self.names.index(population.name),
             ]
         )

@@ -8,18 +8,15 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from neurodeploy.learning import forms
-from neurodeploy.learning.alignment import layered
 from neurodeploy.learning.description import Feedback, Rule
 from neurodeploy.learning.rate import Compared, Floats, Layers, Network
-from neurodeploy.learning.settling import contrast, as_wide, output_drive, settle
+from neurodeploy.learning.settling import as_wide, contrast, output_drive, settle
 
 
-def _compare(
-    network: Network, x: Floats, wanted: Floats, *, free: float, gain: float, steps: int
-) -> Compared:
+def _compare(network: Network, x: Floats, wanted: Floats, *, gain: float, steps: int) -> Compared:
     """Both phases go on from one state for as long: what had not yet settled cancels."""
-    begun = settle(network, x, steps=steps, gain=free)
-    minus = settle(network, x, steps=steps, gain=free, start=begun)
+    begun = settle(network, x, steps=steps, gain=gain)
+    minus = settle(network, x, steps=steps, gain=gain, start=begun)
     plus = settle(network, x, steps=steps, gain=gain, start=begun, clamp=wanted)
     scales = tuple(gain ** (n - network.hidden) for n in range(network.hidden + 1))
     return contrast(minus, plus, scales=scales)
@@ -47,7 +44,9 @@ class ContrastiveHebbian:
     steps: int = 15
 
     name: ClassVar[str] = "chl"
-    equation: ClassVar[str] = "dw = rate * gain^(layer - last) * (post_plus * pre_plus - post_minus * pre_minus)"
+    equation: ClassVar[str] = (
+        "dw = rate * gain^(layer - last) * (post_plus * pre_plus - post_minus * pre_minus)"
+    )
     reference: ClassVar[str] = "Xie, Seung 2003"
 
     def way_back(self, network: Network, rng: np.random.Generator) -> Layers:
@@ -56,7 +55,7 @@ class ContrastiveHebbian:
 
     def compare(self, network: Network, x: Floats, wanted: Floats) -> Compared:
         """Settle on its own, then with the output held."""
-        return _compare(network, x, wanted, free=self.gain, gain=self.gain, steps=self.steps)
+        return _compare(network, x, wanted, gain=self.gain, steps=self.steps)
 
     def answer(self, network: Network, x: Floats) -> Floats:
         """Settle once."""
@@ -69,7 +68,7 @@ class ContrastiveHebbian:
 
 @dataclass(frozen=True)
 class RandomContrastiveHebbian:
-    """Contrastive Hebbian learning through fixed random feedback, open in the second phase alone.
+    """Contrastive Hebbian learning through fixed random feedback, open in both phases.
 
     Parameters
     ----------
@@ -82,8 +81,8 @@ class RandomContrastiveHebbian:
        weights, Neural Networks 114:1.
     """
 
-    gain: float = 0.1
-    steps: int = 10
+    gain: float = 0.5
+    steps: int = 15
 
     name: ClassVar[str] = "random-chl"
     equation: ClassVar[str] = ContrastiveHebbian.equation
@@ -91,16 +90,16 @@ class RandomContrastiveHebbian:
 
     def way_back(self, network: Network, rng: np.random.Generator) -> Layers:
         """Draw feedback from every layer to the one before."""
-        return layered(network, rng)
+        return as_wide(network, rng)
 
     def compare(self, network: Network, x: Floats, wanted: Floats) -> Compared:
-        """Run forward, then settle with the output held; feedback stays as drawn."""
-        found = _compare(network, x, wanted, free=0.0, gain=self.gain, steps=self.steps)
+        """Settle on its own, then with the output held; feedback stays as drawn."""
+        found = _compare(network, x, wanted, gain=self.gain, steps=self.steps)
         return Compared(found.weights, found.biases, ())
 
     def answer(self, network: Network, x: Floats) -> Floats:
-        """Run forward."""
-        return output_drive(network, settle(network, x, steps=self.steps, gain=0.0))
+        """Settle once."""
+        return output_drive(network, settle(network, x, steps=self.steps, gain=self.gain))
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases."""

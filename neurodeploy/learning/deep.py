@@ -40,6 +40,8 @@ from neurodeploy.learning.setup import ERROR_UNIT, GATE, Setup, balanced, even
 from neurodeploy.learning.setup import floor as floor_at
 
 Ints = npt.NDArray[np.int64]
+__all__ = ["PATHS", "Setup", "circuit", "codes", "even", "form", "scaled"]
+
 
 def circuit(
     rule: AnyRule, sizes: tuple[int, ...], *, rng: np.random.Generator, setup: Setup | None = None
@@ -49,7 +51,7 @@ def circuit(
     Parameters
     ----------
     rule : AnyRule
-        Its feedback's path is local, direct or label.
+        Its feedback's path is one of `PATHS`.
     sizes : tuple of int
         Inputs, hidden layers, classes; a constant input is added.
     rng : Generator
@@ -84,9 +86,7 @@ def circuit(
 
 def _scaled_all(joins: tuple[Projection, ...], s: Setup) -> list[Projection]:
     """Give what learns on the way back the numbers of a setup."""
-    return [
-        dataclasses.replace(j, rule=scaled(j.rule, s.back_exponent, s)) if j.rule else j for j in joins
-    ]
+    return [dataclasses.replace(j, rule=scaled(j.rule, s.back_exponent, s)) if j.rule else j for j in joins]
 
 
 def form(rule: AnyRule, setup: Setup) -> Rule:
@@ -127,7 +127,7 @@ def scaled(rule: Rule, exponent: int, setup: Setup) -> Rule:
         ]
         updates.append(dataclasses.replace(update, products=tuple(products)))
     traces = tuple(
-        dataclasses.replace(t, tau=setup.tau, impulse=setup.impulse) if t.source in ("spikes", "partner") else t
+        t if t.source == "neuron" else dataclasses.replace(t, tau=setup.tau, impulse=setup.impulse)
         for t in rule.traces
     )
     return dataclasses.replace(rule, updates=tuple(updates), traces=traces, phases=setup.phases)

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from neurodeploy.learning import forms
-from neurodeploy.learning.alignment import chain, layered
 from neurodeploy.learning.description import Feedback, Rule
+from neurodeploy.learning.direct import from_output
 from neurodeploy.learning.rate import (
     Activity,
     Compared,
@@ -47,8 +47,8 @@ class EMSTDP:
     reference: ClassVar[str] = "Shrestha et al. 2021"
 
     def way_back(self, network: Network, rng: np.random.Generator) -> Layers:
-        """Draw feedback from every layer to the one before."""
-        return layered(network, rng)
+        """Draw feedback from the output to every hidden layer."""
+        return from_output(network, rng)
 
     def compare(self, network: Network, x: Floats, wanted: Floats) -> Compared:
         """Run freely, then driven by errors that pass only where a neuron was on.
@@ -58,7 +58,7 @@ class EMSTDP:
         """
         minus = forward(network, x)
         error = np.clip(minus.rates[-1], 0, 1) - wanted
-        sent = chain(network.feedback, minus, error, slopes=True)
+        sent = (*(error @ back.T for back in network.feedback), error)
         sent = tuple(s * slope for s, slope in zip(sent, minus.slopes, strict=True))
         plus = driven(network, x, sent, beta=self.beta, spread=True)
         held = minus.rates[-1] - self.beta * error
@@ -71,4 +71,4 @@ class EMSTDP:
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases."""
-        return forms.signed_tag(self.name, Feedback("layered", "fixed", "two-phase"), reward=reward)
+        return forms.signed_tag(self.name, Feedback("direct", "fixed", "two-phase"), reward=reward)

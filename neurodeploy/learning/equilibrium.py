@@ -10,7 +10,7 @@ import numpy as np
 from neurodeploy.learning import forms
 from neurodeploy.learning.description import Feedback, Rule
 from neurodeploy.learning.rate import Compared, Floats, Layers, Network
-from neurodeploy.learning.settling import contrast, as_wide, output_drive, settle
+from neurodeploy.learning.settling import as_wide, contrast, output_drive, settle
 
 
 @dataclass(frozen=True)

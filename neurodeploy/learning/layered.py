@@ -84,18 +84,21 @@ def _start(errors: Population, s: Setup) -> int:
 
     Otherwise errors of one sign would make a spike more sooner than others make one less, and weights drift.
     """
-    left_below = -errors.floor - 254 * 2 ** ((-errors.floor).bit_length() - 8)
+    lifted = 254 << ((-errors.floor).bit_length() - 8)
+    left_below = -errors.floor - lifted
     half = TONIC * (1 - s.error % 2)
-    return 2 * round((left_below / 2**WEIGHT_SHIFT + half) / 2)
+    return 2 * int(np.rint((left_below / 2**WEIGHT_SHIFT + half) / 2))
 
 
-def _chain(rule: Rule, lower: Population, upper: Population, s: Setup, rng: np.random.Generator) -> Projection:
+def _chain(
+    rule: Rule, lower: Population, upper: Population, s: Setup, rng: np.random.Generator
+) -> Projection:
     reach = s.feedback * min(1.0, np.sqrt(TOP / upper.size))
     drawn = rng.uniform(-reach, reach, (lower.size, upper.size))
     learns = rule.feedback.weights == "learned"
     weight = even(drawn if learns else balanced(drawn))
-    learned = forms.signed_tag(rule.name, rule.feedback, counted="x0", partner=True) if learns else None
-    return Projection(upper.name, lower.name, weight, 0, learned, gated=rule.feedback.slopes)
+    form = forms.signed_tag(rule.name, rule.feedback, reward="y3", counted="x0", partner=True)
+    return Projection(upper.name, lower.name, weight, 0, form if learns else None, gated=rule.feedback.slopes)
 
 
 def _home(errors: Population, s: Setup) -> Projection:
@@ -123,10 +126,8 @@ def from_output(
         If the setup does not take what comes in the first phase from what comes in the second.
     """
     if s.free != -1 or s.mechanism != "neuron-trace":
-        raise OptionError("apical compartments that compare phases need 'free' of -1 and neurons that collect")
-    drawn = (
-        even(balanced(rng.uniform(-s.feedback, s.feedback, (n, sizes[-1])))) for n in sizes[1:-1]
-    )
+        raise OptionError("dendrites that compare phases need 'free' of -1 and neurons that collect")
+    drawn = (even(balanced(rng.uniform(-s.feedback, s.feedback, (n, sizes[-1])))) for n in sizes[1:-1])
     return [Projection("out", name, w, s.reach[1], apical=True) for name, w in zip(names, drawn, strict=True)]
 
 

@@ -41,4 +41,5 @@ class LocalDerivative:
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases."""
-        return forms.signed_tag(self.name, Feedback("layered", "fixed", "two-phase", slopes=False), reward=reward)
+        back = Feedback("layered", "fixed", "two-phase", slopes=False)
+        return forms.signed_tag(self.name, back, reward=reward)

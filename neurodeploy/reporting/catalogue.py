@@ -134,12 +134,12 @@ TRANSPORT = {
 
 def rule_rows() -> Table:
     """Return every learning rule: what it needs, which engines run its form, and whose it is."""
-    from neurodeploy.learning import DEEP, HEBBIAN, RULES, pes
+    from neurodeploy.learning import HEBBIAN, NETWORKS, RULES, pes
 
     first = RULES["pes"]
     described = pes.on_chip(tau=first.tau, impulse=16.0)
     rows = [_rule_row(first.name, first.equation, "MacNeil, Eliasmith 2011", described, described)]
-    others: list[Any] = [*DEEP.values(), *HEBBIAN.values()]
+    others: list[Any] = [*NETWORKS.values(), *HEBBIAN.values()]
     rows += [
         _rule_row(rule.name, rule.equation, rule.reference, rule.chip("r1"), rule.chip("y3"))
         for rule in others

@@ -8,14 +8,17 @@ import pytest
 from neurodeploy.compiler.checks.plasticity import expressible
 from neurodeploy.errors import OptionError
 from neurodeploy.kernels import online, online_tables
-from neurodeploy.learning import DEEP, deep
+from neurodeploy.learning import NETWORKS, deep
 from neurodeploy.learning.circuit import Circuit, Population, Projection
 from neurodeploy.targets import target
 
 
 def made(rule="dfa", sizes=(12, 10, 8, 3), **setup):
     return deep.circuit(
-        DEEP[rule], sizes, rng=np.random.default_rng(0), setup=deep.Setup(thresholds=(255, 255, 128), **setup)
+        NETWORKS[rule],
+        sizes,
+        rng=np.random.default_rng(0),
+        setup=deep.Setup(thresholds=(255, 255, 128), **setup),
     )
 
 
@@ -46,7 +49,7 @@ def test_the_way_back_is_that_of_the_rule(rule, back):
 
 
 def test_a_rule_without_a_circuit_is_refused():
-    with pytest.raises(OptionError, match="no circuit"):
+    with pytest.raises(OptionError, match="copies weights"):
         made("backprop")
 
 
@@ -66,6 +69,103 @@ def test_without_errors_no_weight_ever_changes():
     online.run(laid, state, deep.codes(x, divide_by=1), labels)
     assert (state.w == before).all()
     assert state.counters[0] > 1000
+
+
+LAYERED = {"mechanism": "neuron-trace", "forward": 44, "reference": 36, "error": 36}
+PHASES = {"mechanism": "neuron-trace", "free": -1}
+
+
+def counts(wired, state, laid, name):
+    """What a population's neurons have collected, in units of their trace."""
+    row = laid.populations[[p.name for p in wired.populations].index(name)]
+    return (state.apical[row[0] : row[0] + row[1]] >> wired.error_shift).astype(int)
+
+
+@pytest.mark.parametrize("rule", ["fa", "local-fa", "kolen-pollack"])
+def test_without_errors_error_compartments_spike_alike_in_both_phases(rule):
+    wired = made(rule, **LAYERED)
+    deaf = tuple(j for j in wired.projections if j.source not in ("below", "above"))
+    laid, state = online_tables.tables(dataclasses.replace(wired, projections=deaf))
+    before = state.w.copy()
+    x, labels = blobs(np.random.default_rng(1), 30)
+    online.run(laid, state, deep.codes(x, divide_by=1), labels)
+    assert (state.w == before).all()
+    assert not any(counts(wired, state, laid, n).any() for n in ("h1", "h2", "out"))
+
+
+def test_errors_go_down_the_chain_with_the_sign_of_its_weights():
+    """Only neurons that spiked pass them; without slopes in the chain all compartments do."""
+    x, labels = blobs(np.random.default_rng(1), 1)
+    collected = {}
+    for rule in ("fa", "local-fa"):
+        wired = made(rule, **LAYERED, feedback=200)
+        laid, state = online_tables.tables(wired)
+        online.run(laid, state, deep.codes(x, divide_by=1), labels, learn=False)
+        out, h2 = (counts(wired, state, laid, n) for n in ("out", "h2"))
+        sent = wired.projection("eout", "eh2").weight @ out
+        row = laid.populations[[p.name for p in wired.populations].index("h2")]
+        on = state.active[row[0] : row[0] + row[1]] > 0
+        assert 0 < on.sum() < len(on)
+        assert (np.sign(h2) * np.sign(sent))[on].sum() > 0
+        collected[rule] = h2[~on]
+    assert not collected["fa"].any()
+    assert collected["local-fa"].any()
+
+
+def test_on_the_circuit_weights_and_learned_feedback_change_alike():
+    wired = made("kolen-pollack", **LAYERED, exponents=(-6, -6, -3), feedback=20)
+    laid, state = online_tables.tables(wired)
+    x, labels = blobs(np.random.default_rng(1), 400)
+    online.run(laid, state, deep.codes(x, divide_by=1), labels)
+    row = {(j.source, j.target): (j, r) for j, r in zip(wired.projections, laid.projections, strict=True)}
+    moved = []
+    for ends in (("h2", "out"), ("eout", "eh2")):
+        j, r = row[ends]
+        after = state.w[r[4] : r[4] + r[2] * r[3]].reshape(r[2], r[3]).T
+        moved.append((after - j.weight).astype(float))
+    assert np.corrcoef(moved[0].ravel(), moved[1].T.ravel())[0, 1] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("rule", "setup"),
+    [("fa", LAYERED), ("local-fa", LAYERED), ("kolen-pollack", LAYERED | {"feedback": 20}),
+     ("dendrites", PHASES)],
+)  # fmt: skip
+def test_rules_with_other_ways_back_learn_too_and_fit_loihi2(rule, setup):
+    wired = made(rule, **{"exponents": (-6, -6, -3), "feedback": 60} | setup)
+    assert {expressible(j.rule, target("loihi2")) for j in wired.plastic} == {"yes"}
+    laid, state = online_tables.tables(wired)
+    x, labels = blobs(np.random.default_rng(1), 600)
+    codes = deep.codes(x, divide_by=1)
+    online.run(laid, state, codes, labels)
+    found = online.run(laid, state, codes, labels, learn=False, phases=3)
+    assert (found.argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_errors_of_emstdp_reach_only_neurons_that_spiked():
+    wired = made("emstdp", gated=True)
+    gated = {j.target for j in wired.projections if j.gated}
+    assert gated == {"h1", "h2"}
+    assert {expressible(j.rule, target("loihi1")) for j in wired.plastic} == {"yes"}
+
+
+def test_in_the_error_phase_an_output_that_is_shown_the_label_spikes_as_it_says():
+    wired = made("dendrites", **PHASES)
+    late = (dataclasses.replace(p, rates=p.rates[3:]) for p in wired.populations)
+    last = dataclasses.replace(wired, phases=wired.phases[3:], populations=tuple(late))
+    laid, state = online_tables.tables(last)
+    x, labels = blobs(np.random.default_rng(1), 20)
+    found = online.run(laid, state, deep.codes(x, divide_by=1), labels, learn=False)
+    assert (found > 0).sum(axis=1).tolist() == [1] * 20
+    assert (found.argmax(axis=1) == labels).all()
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"), [("fa", "reference phase"), ("dendrites", "'free' of -1"), ("sign-symmetry", "copies")]
+)
+def test_setups_that_a_way_back_does_not_have_are_refused(rule, said):
+    with pytest.raises(OptionError, match=said):
+        made(rule)
 
 
 @pytest.mark.parametrize("mechanism", ["two-phase", "neuron-trace"])

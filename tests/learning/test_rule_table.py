@@ -4,7 +4,7 @@ import json
 
 from neurodeploy.cli import main
 from neurodeploy.compiler.checks.plasticity import expressible
-from neurodeploy.learning import DEEP, HEBBIAN, RULES
+from neurodeploy.learning import HEBBIAN, NETWORKS, RULES
 from neurodeploy.reporting.catalogue import rule_rows
 from neurodeploy.targets import target
 from tools import rule_matrix
@@ -12,7 +12,7 @@ from tools import rule_matrix
 
 def test_every_rule_has_a_row_and_nothing_is_claimed_that_was_not_measured():
     head, rows = rule_rows()
-    assert [row[0] for row in rows] == [*RULES, *DEEP, *HEBBIAN]
+    assert [row[0] for row in rows] == [*RULES, *NETWORKS, *HEBBIAN]
     assert all(len(row) == len(head) for row in rows)
     at = head.index("accuracy")
     found = rule_matrix.measured()
@@ -22,7 +22,7 @@ def test_every_rule_has_a_row_and_nothing_is_claimed_that_was_not_measured():
 
 def test_every_row_of_the_matrix_has_a_figure_or_a_reason():
     _, rows = rule_matrix.matrix()
-    assert {*DEEP, *HEBBIAN} <= {row[0] for row in rows}
+    assert {*NETWORKS, *HEBBIAN} <= {row[0] for row in rows}
     assert all(cell[0].isdigit() or "not " in cell or "(" in cell for row in rows for cell in row[1:])
 
 
@@ -35,7 +35,7 @@ def test_backprop_is_never_called_local():
 
 
 def test_feedback_synapses_that_learn_fit_the_engines_too():
-    rule = DEEP["kolen-pollack"]
+    rule = NETWORKS["kolen-pollack"]
     assert expressible(rule.chip_feedback("r1"), target("loihi1")) == "yes"
     assert expressible(rule.chip_feedback("y3"), target("loihi2")) == "yes"
 

@@ -19,7 +19,7 @@ from neurodeploy.rules import plasticity as rules
 from neurodeploy.targets import Limit, Target
 
 Check = Callable[[Rule, Target, Place], Iterator[Diagnostic]]
-IN_WORDS = {"imposed": "imposed-trace", "neuron": "neuron-trace"}
+IN_WORDS = {"imposed": "imposed-trace", "neuron": "neuron-trace", "partner": "neuron-trace"}
 """How hardware files call the sources of traces that are no spike trains."""
 
 
