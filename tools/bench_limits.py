@@ -13,13 +13,19 @@ from bench_networks import STEPS
 from neurodeploy.kernels import compiled
 from neurodeploy.kernels.build import cores, spread
 from neurodeploy.kernels.circuit import Circuit, Group, Wires
-from neurodeploy.kernels.layout import INTEGRATE, OUTSIDE, lay_out
+from neurodeploy.kernels.layout import HORIZON, INTEGRATE, OUTSIDE, lay_out
+from neurodeploy.kernels.matrix import PASS, available
 from neurodeploy.kernels.rows import DENSE, LANES, LEARNED, PACKED, WIDE, WINDOWS
+from neurodeploy.kernels.tiles import BLOCK, SOURCES
 from neurodeploy.numerics.neurons import Compartments
 
 NEURON_BYTES = {INTEGRATE: 24, 2: 64}
 """Moved for a neuron in a step, by kind of step. All alike: sum 2 + 2, current 4 + 4, membrane 4 + 4, bias 4.
 Any: sums 4 + 8, current, membrane and counter 8 each, seven parameters of 4."""
+PRODUCT_BYTES = 10
+"""Moved for a neuron in a step whose input is a product: sum in and out 4 + 4, spike in and out 1 + 1."""
+BLOCK_BYTES = BLOCK + PASS * SOURCES
+"""Moved for a block of weights and `PASS` steps of spikes of its sources."""
 SPIKE_BYTES = 8
 """A spike is listed once and read once, 4 bytes each."""
 ROW_BYTES = 16
@@ -49,18 +55,24 @@ def best_seconds(layout, batch, given, *, repeat=3):
 
 
 def events_of(layout, given, size):
-    """Count for a sample: bytes moved by part, additions, those at random places, synaptic operations."""
-    figures = compiled.advance(
-        layout, compiled.at_rest(layout, size), steps=STEPS, keep="spikes", **given
-    )
+    """Count for a sample: bytes moved by part, additions, synaptic operations.
+
+    Additions are a dictionary: all but those of products, of these those at random places, those of products.
+    """
+    figures = compiled.advance(layout, compiled.at_rest(layout, size), steps=STEPS, keep="spikes", **given)
     spikes = np.zeros(layout.size)
     spikes[layout.position] = figures.spiked.sum(axis=(0, 1)) / size
     moved = {"neurons": 0.0, "spikes": SPIKE_BYTES * spikes.sum(), "synapses": 0.0, "learning": 0.0}
     added = scattered = 0.0
-    for _, n, kind in layout.groups[:, :3].tolist():
+    by_product = products(layout)
+    blocks = sum(by_product.values()) * passes()
+    moved["synapses"] += BLOCK_BYTES * blocks
+    for g, (_, n, kind) in enumerate(layout.groups[:, :3].tolist()):
         if kind != OUTSIDE:
-            moved["neurons"] += NEURON_BYTES[kind] * n * STEPS
-    for source, _, kind, _, first, _, _ in layout.wires.tolist():
+            moved["neurons"] += (PRODUCT_BYTES if g in by_product else NEURON_BYTES[kind]) * n * STEPS
+    for source, target, kind, _, first, _, _ in layout.wires.tolist():
+        if target in by_product:
+            continue
         start, n = layout.groups[source, :2]
         here = slice(first, first + n)
         count = float(spikes[start : start + n] @ layout.rows[here, 1])
@@ -78,7 +90,67 @@ def events_of(layout, given, size):
         traces, weights = rule[1] * STEPS / rule[11], rule[1] * rule[2] * STEPS / rule[12]
         moved["learning"] += TRACE_BYTES * traces + LEARNED_BYTES * weights
     moved["learning"] += DRAW_BYTES * random_words(layout) * STEPS
-    return moved, added, scattered, float(figures.synops.sum(axis=1).mean())
+    additions = {"plain": added, "scattered": scattered, "products": blocks * PASS * BLOCK}
+    return moved, additions, float(figures.synops.sum(axis=1).mean())
+
+
+def products(layout):
+    """Count the blocks of weights of every group whose input is a product, by group."""
+    if not available():
+        return {}
+    plan, panels, *_ = compiled.product_of(layout, None, lists=False)
+    sizes = -(-layout.groups[:, 1] // LANES)
+    return {
+        g: int(panels[line + n] - panels[line])
+        for g, (line, n) in enumerate(zip(plan[:, 0].tolist(), sizes.tolist(), strict=True))
+        if line >= 0
+    }
+
+
+def passes():
+    """Products of `PASS` steps that a run takes per block of weights."""
+    return sum(-(-min(HORIZON, STEPS - t) // PASS) for t in range(0, STEPS, HORIZON))
+
+
+def product_rate():
+    """Products of a weight and a spike, and their sums, per second that all cores together make."""
+    import numba
+
+    from neurodeploy.kernels import matrix
+
+    begin, multiply, end = matrix.begin, matrix.multiply, matrix.end
+
+    @numba.njit(nogil=True)
+    def repeat(shapes, spikes, entries, blocks, sums, times):
+        begin(shapes)
+        for _ in range(times):
+            multiply(spikes, entries, 0, len(entries) // 2, blocks, sums, 0)
+        end()
+
+    shapes = compiled.product_of(fan_out_layout(), None, lists=False)[-1]
+    entries, times, found = np.zeros(64, np.int32), 20_000, []
+    parts = [
+        (compiled.aligned((matrix.BANK,), np.uint8), compiled.aligned((BLOCK,), np.int8),
+         compiled.aligned(((PASS + 1) * LANES,), np.int32))
+        for _ in range(cores())
+    ]  # fmt: skip
+
+    def run(low, high):
+        spikes, blocks, sums = parts[low]
+        repeat(shapes, spikes, entries, blocks, sums, times)
+
+    run(0, 1)
+    for _ in range(5):
+        start = time.process_time()
+        spread(run, cores(), cores())
+        made = cores() * times * len(entries) // 2 * PASS * BLOCK
+        found.append(cores() * made / (time.process_time() - start))
+    return max(found)
+
+
+def fan_out_layout():
+    """Lay out a small network."""
+    return lay_out(fan_out_circuit(LANES))
 
 
 def random_words(layout):
@@ -148,17 +220,27 @@ def limit_of(case):
     given = case.given(slice(0, case.batch))
     seconds, _ = best_seconds(layout, case.batch, given)
     few = min(case.batch, 64)
-    moved, added, scattered, synops = events_of(layout, case.given(slice(0, few)), few)
+    moved, additions, synops = events_of(layout, case.given(slice(0, few)), few)
     touched = layout.nbytes + 4 * layout.size * 6
     speed = bandwidth(touched)
-    single = scatter_rate(layout.size) if scattered else None
-    least = max(sum(moved.values()) / speed, scattered / single if single else 0.0) * case.batch
+    single = scatter_rate(layout.size) if additions["scattered"] else None
+    unit = product_rate() if additions["products"] else None
+    least = (
+        max(
+            sum(moved.values()) / speed,
+            additions["scattered"] / single if single else 0.0,
+            additions["products"] / unit if unit else 0.0,
+        )
+        * case.batch
+    )
     return {
         "synops_per_second": synops * case.batch / seconds,
         "bytes_per_sample": moved,
         "bytes_per_synop": sum(moved.values()) / max(synops, 1),
-        "additions_per_synop": added / max(synops, 1),
-        "additions_at_random_places_per_synop": scattered / max(synops, 1),
+        "additions_per_synop": additions["plain"] / max(synops, 1),
+        "additions_at_random_places_per_synop": additions["scattered"] / max(synops, 1),
+        "products_per_synop": additions["products"] / max(synops, 1),
+        "products_per_second_of_the_machine": unit,
         "additions_at_random_places_per_second_of_the_machine": single,
         "random_words_per_step": random_words(layout),
         "working_set_bytes": int(touched),
@@ -174,6 +256,7 @@ def parts_of(case, given, seconds):
     """Split a network's time by leaving parts out: all synapses, all input, all learning."""
     layout = case.layout
     mute = dataclasses.replace(layout, wires=layout.wires[:0], stages=layout.stages * [1, 1, 0, 0])
+    mute.__dict__["tiles"] = dataclasses.replace(layout.tiles, panels=0 * layout.tiles.panels)
     if "rates" in given:
         update, _ = best_seconds(mute, case.batch, {"rates": np.zeros_like(given["rates"])})
         both, _ = best_seconds(mute, case.batch, given)
@@ -195,9 +278,7 @@ def fan_out_circuit(size, fan=64, inputs=256):
     index = np.concatenate([np.sort(rng.permutation(size)[:fan]) for _ in range(inputs)]).astype(np.int32)
     weight = (rng.integers(-127, 128, len(index)) << 6).astype(np.int32)
     zeros = np.zeros(size, np.int32)
-    still = Compartments(
-        zeros + 4095, zeros, zeros + 131071 * 64, zeros, zeros + 1, -(2**23) + 1, 2**23 - 1
-    )
+    still = Compartments(zeros + 4095, zeros, zeros + 131071 * 64, zeros, zeros + 1, -(2**23) + 1, 2**23 - 1)
     groups = (Group("inputs", inputs, None), Group("neurons", size, still))
     return Circuit(groups, (Wires(0, 1, start, index, weight),))
 

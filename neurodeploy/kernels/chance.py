@@ -146,17 +146,16 @@ def update_traces(rule: Any, rates: Any, traces: Any, marks: Any, random: Any, w
     end = np.int64(rule[4] + rule[1])
     while a < end:
         many = min((WORDS - draw) // 2, end - a)
-        if many > 0:
-            flags |= trace_many(rates, traces[a : a + many], marks[a : a + many], words[draw:])
-            draw += 2 * many
-            a += many
-        elif draw == WORDS:
-            twist(random, words)
-            draw = 0
-        else:
+        if many == 0:
+            if draw == WORDS:
+                twist(random, words)
+                draw = 0
+                continue
             straddle(random, words)
-            flags |= trace_many(rates, traces[a : a + 1], marks[a : a + 1], words[WORDS:])
-            draw, a = 1, a + 1
+            draw, many = WORDS, 1
+        flags |= trace_many(rates, traces[a : a + many], marks[a : a + many], words[draw:])
+        a += many
+        draw = 1 if draw == WORDS else draw + 2 * many
     random[WORDS] = np.uint32(draw)
     return flags
 
@@ -195,17 +194,16 @@ def update_weights(rule: Any, errors: Any, traces: Any, learned: Any, random: An
     draw: Any = np.int64(random[WORDS])
     while at < end:
         many = min((WORDS - draw) // 2, end - at)
-        if many > 0:
-            flags |= round_many(rule, learned[at : at + many], words[draw:])
-            draw += 2 * many
-            at += many
-        elif draw == WORDS:
-            twist(random, words)
-            draw = 0
-        else:
+        if many == 0:
+            if draw == WORDS:
+                twist(random, words)
+                draw = 0
+                continue
             straddle(random, words)
-            flags |= round_many(rule, learned[at : at + 1], words[WORDS:])
-            draw, at = 1, at + 1
+            draw, many = WORDS, 1
+        flags |= round_many(rule, learned[at : at + many], words[draw:])
+        at += many
+        draw = 1 if draw == WORDS else draw + 2 * many
     random[WORDS] = np.uint32(draw)
     return flags
 

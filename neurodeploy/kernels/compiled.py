@@ -15,11 +15,14 @@ from neurodeploy.kernels.build import cores, kernel, spread
 from neurodeploy.kernels.layout import HORIZON, MEMO, Layout
 from neurodeploy.kernels.rows import LANES
 from neurodeploy.kernels.state import Bools, Bytes, Ints, Longs, State, Trace
+from neurodeploy.kernels.tiles import SOURCES, no_tiles
 
 Floats = npt.NDArray[np.float64]
 Arrays = tuple[npt.NDArray[Any], ...]
 WORDS = 624
 """Of the Mersenne Twister."""
+PAYS = 4
+"""Samples from which on it pays to arrange weights for products."""
 WATCHED = ("u", "v", "wait", "spiked")
 """What can be recorded, in the order of the kernel."""
 
@@ -216,17 +219,24 @@ def advance(
     watch = watch_all(layout) if keep == "all" else None
     out = outputs(layout, (size, steps), 0 if watch is None else len(watch), spikes=keep == "spikes")
     reading = (0, -1) if readout is None else (int(readout.by == "spikes"), readout.group)
-    extra, run = extras(layout, watch), kernel()
+    by_product = keep != "all" and size >= PAYS and countable(train) and unit_available()
+    product = product_of(layout, readout, lists=keep == "spikes") if by_product else None
+    extra, run = extras(layout, watch, product), kernel()
     ahead = starts[:, np.minimum(np.arange(HORIZON, steps + HORIZON, HORIZON), steps)]
     most = int((ahead - starts[:, :steps:HORIZON]).max(initial=0))
     if most:  # what is still on its way may hold a neuron many times, too
         most += int(batch.fired[:, :, : layout.outside].sum(axis=(1, 2), dtype=np.int64).max())
 
     def part(low: int, high: int) -> None:
-        work = workspace(layout, min(steps, HORIZON), most=most)
+        try:
+            work = spare.pop()
+        except IndexError:
+            work = workspace(layout, min(steps, HORIZON), most=most, product=by_product)
         span = np.array([low, high, first, steps, *reading], np.int64)
         run(span, tables(layout), extra, work, batch.arrays, given, out)
+        spare.append(work)
 
+    spare: list[Arrays] = []
     spread(part, size, threads or cores())
     decisions, spikes, synops, flags, fired, seen = out
     spiked, trace = fired[:, :, layout.position] != 0 if keep == "spikes" else fired != 0, None
@@ -237,6 +247,18 @@ def advance(
     return Figures(decisions, spikes, synops, flags[:, 0], spiked, trace)
 
 
+def countable(train: npt.NDArray[Any] | None) -> bool:
+    """Whether a byte holds how often each neuron outside spikes in a step."""
+    return train is None or train.dtype == bool or int(train.max(initial=0)) <= 255
+
+
+def unit_available() -> bool:
+    """Whether there is a matrix unit."""
+    from neurodeploy.kernels.matrix import available
+
+    return available()
+
+
 def tables(layout: Layout) -> Arrays:
     """Return what the kernel walks for every spike."""
     return (
@@ -245,15 +267,77 @@ def tables(layout: Layout) -> Arrays:
     )  # fmt: skip
 
 
-def extras(layout: Layout, watch: Longs | None) -> Arrays:
-    """Return the rest of the tables; `watch` has lines (group, what, position, column), sorted by group."""
+def extras(layout: Layout, watch: Longs | None, product: Arrays | None = None) -> Any:
+    """Return the rest of the tables.
+
+    Parameters
+    ----------
+    layout : Layout
+    watch : ndarray of int64, shape (W, 4), optional
+        Group, what, position, column; sorted by group.
+    product : tuple of arrays, optional
+        As `product_of` makes it: the groups whose input is a matrix product.
+    """
+    product = product or _product(layout, None)
     watch = np.zeros((0, 4), np.int64) if watch is None else watch
-    setup = np.array([layout.delay, layout.outside, layout.random, layout.noise[0].any()], np.int64)
+    flags = [
+        layout.delay,
+        layout.outside,
+        layout.random,
+        layout.noise[0].any(),
+        (product[0][:, 0] >= 0).any(),
+    ]
+    setup = np.array(flags, np.int64)
     ends = np.searchsorted(watch[:, 0], np.arange(len(layout.groups) + 1)).astype(np.int64)
     lines = np.ascontiguousarray(watch[:, 1:])
     return (
         layout.neurons, layout.noise, layout.rates, layout.position, layout.sequence, layout.stages, setup,
-        lines, ends,
+        lines, ends, product,
+    )  # fmt: skip
+
+
+def product_of(layout: Layout, readout: Readout | None, *, lists: bool) -> Arrays:
+    """Plan which groups run by products.
+
+    One whose membrane is read out in every step does not, nor does any without a matrix unit.
+
+    Parameters
+    ----------
+    layout : Layout
+    readout : Readout, optional
+    lists : bool
+        Whether all single spikes are asked for.
+
+    Returns
+    -------
+    tuple of arrays
+        Per group: as `tiles.Tiles`, whether its spikes are needed as bytes, whether they are needed as lists;
+        panels, entries and blocks of `tiles.Tiles`, synapses of every row, shapes of the unit's registers.
+    """
+    plan = np.zeros((len(layout.groups), 6), np.int64)
+    plan[:, :4] = layout.tiles.groups
+    if readout is not None:
+        plan[readout.group, 5] = 1
+        if readout.by == "membrane":
+            plan[readout.group, 0] = -1
+    for source, target in layout.wires[:, :2].tolist():
+        fed = plan[target, 0] >= 0
+        plan[source, 4] |= fed and source != target
+        plan[source, 5] |= not fed and source != target
+    plan[:, 5] |= lists
+    return _product(layout, plan)
+
+
+def _product(layout: Layout, plan: Longs | None) -> Arrays:
+    if plan is None:
+        plan, tiles = np.zeros((len(layout.groups), 6), np.int64), no_tiles(len(layout.groups))
+        plan[:, 0] = -1
+    else:
+        tiles = layout.tiles
+    shapes = np.zeros(64, np.uint8)  # eight registers of 16 rows of 64 bytes
+    shapes[0], shapes[16:32:2], shapes[48:56] = 1, 64, 16
+    return (
+        plan, tiles.panels, tiles.entries, tiles.blocks, np.ascontiguousarray(layout.rows[:, 3]), shapes
     )  # fmt: skip
 
 
@@ -266,7 +350,7 @@ def watch_all(layout: Layout) -> Longs:
     return np.asarray(lines[np.argsort(lines[:, 0], kind="stable")])
 
 
-def workspace(layout: Layout, horizon: int, *, most: int = 0) -> Arrays:
+def workspace(layout: Layout, horizon: int, *, most: int = 0, product: bool = False) -> Arrays:
     """Make what one thread needs besides its samples: sums, lists of spikes, and trains kept for reuse.
 
     Parameters
@@ -275,7 +359,10 @@ def workspace(layout: Layout, horizon: int, *, most: int = 0) -> Arrays:
         Steps at a time.
     most : int
         Most spikes given from outside in so many steps.
+    product : bool
+        Whether any group runs by products.
     """
+    banks = (layout.size // SOURCES + 1) * product
     n, columns, g = layout.size, horizon + layout.delay, len(layout.groups)
     bias = aligned((n,), np.int32)
     bias[:] = layout.neurons[2 * n : 3 * n]
@@ -291,7 +378,6 @@ def workspace(layout: Layout, horizon: int, *, most: int = 0) -> Arrays:
         np.zeros((g, columns), np.int64),
         np.zeros(g, np.int64),
         np.zeros(g, np.int64),
-        np.zeros(g, np.int64),
         np.zeros(n, np.int32),
         np.zeros(MEMO),
         np.zeros(MEMO, np.int64),
@@ -299,6 +385,9 @@ def workspace(layout: Layout, horizon: int, *, most: int = 0) -> Arrays:
         np.zeros(WORDS + 2, np.uint32),  # and one number of two words
         aligned((layout.outside + LANES,), np.uint64),
         aligned((layout.outside + LANES,), np.int32),
+        aligned((banks * SOURCES * HORIZON,), np.uint8),
+        aligned((LANES * (HORIZON + 1),), np.int32),
+        aligned((n if product else 0,), np.int32),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from neurodeploy.kernels import intrinsics
 from neurodeploy.kernels.chance import LOST
-from neurodeploy.kernels.lanes import jit
+from neurodeploy.kernels.lanes import jit, jit_apart
 from neurodeploy.kernels.rows import DENSE, LANES, LEARNED, PACK, WIDE, WINDOWS
 
 add_pack = intrinsics.add_packed
@@ -121,25 +121,22 @@ def add_learned(
     return synapses
 
 
-@jit
+@jit_apart
 def deliver(
     tables: Any, w: Any, lists: Any, begin: Any, n: Any, acc: Any, q: Any, pending: Any, shifts: Any,
-    wide: Any, marks: Any, learned: Any, flags: Any,
+    marks: Any, learned: Any, flags: Any,
 ) -> Any:  # fmt: skip
     """Add what spikes of one group do in another; return the number of synapses they met.
 
-    ``pending`` counts the rows in a group's 16-bit sums, which stand for themselves times two to ``shifts``;
-    ``wide`` tells that there are 32-bit sums too.
+    ``pending`` counts the rows in a group's 16-bit sums, which stand for themselves times two to ``shifts``.
     """
     groups, wires, rows, windows, vectors, words, learning = tables
     target, kind, shift = wires[w, 1], wires[w, 2], wires[w, 3]
     offset = wires[w, 4] - groups[wires[w, 0], 0]
     synapses = 0
     if kind == WIDE:
-        wide[target] = 1
         return add_wide(rows, words, lists, begin, begin + n, offset, q)
     if kind == LEARNED:
-        wide[target] = 1
         rule = learning[wires[w, 5]]
         return add_learned(
             rule, groups[target, 0], rows, lists, begin, begin + n, offset, q, marks, learned, flags
@@ -149,7 +146,6 @@ def deliver(
         if pending[target] and (shifts[target] != shift or pending[target] == FLUSH_AFTER):
             flush_group(groups, target, acc, q, shifts[target])
             pending[target] = 0
-            wide[target] = 1
         shifts[target] = shift
         end = min(n, i + FLUSH_AFTER - pending[target])
         if kind == DENSE:

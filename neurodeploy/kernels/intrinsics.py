@@ -128,25 +128,23 @@ add_rows = make_add_rows(1)
 add_rows4 = make_add_rows(4)
 
 
-def make_integrate(*, wide: bool) -> Any:
-    """Make ``integrate(acc, q, state, bias, at, n, shift, keep, threshold, lower, upper)``.
+def _integrate(
+    typing: Any, acc: Any, q: Any, state: Any, bias: Any, at: Any, n: Any, shift: Any, keep: Any,
+    threshold: Any, lower: Any, upper: Any,
+) -> Any:  # fmt: skip
+    """``integrate(acc, q, state, bias, at, n, shift, keep, threshold, lower, upper)``: step alike neurons.
 
     It takes what was accumulated at position ``at``, steps compartments of one kind, which keep all of v and
     of u only ``keep`` (0 or 1) of 4096, and returns their spikes as a mask. ``state`` holds u and v, ``n``
     apart. Equals `numerics.neurons.compartment_step` where neither u nor u plus bias can wrap. Bit 32 of the
     result tells that the input did.
-
-    Parameters
-    ----------
-    wide : bool
-        Whether ``q`` holds a part of the input too.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         memory = Memory(context, builder, signature, args)
         at, n, shift, keep, threshold, lower, upper = args[4:]
         there = builder.add(at, n)
-        given = memory.take(0, 1, at, shift, wide=wide)
+        given = memory.take(0, 1, at, shift)
         q = wrap(given, 21)
         u = memory.load(2, at)
         kept = ((u < 0).where(-u, u) >> 12) & memory.splat(builder.neg(keep))
@@ -158,20 +156,19 @@ def make_integrate(*, wide: bool) -> Any:
         memory.store(fired.where(0, v), 2, there)
         return _flagged(builder, fired, given.differs(q))
 
-    def integrate(
-        typing: Any, acc: Any, q: Any, state: Any, bias: Any, at: Any, n: Any, shift: Any, keep: Any,
-        threshold: Any, lower: Any, upper: Any,
-    ) -> Any:  # fmt: skip
-        long, number = types.int64, types.int32
-        arguments = (acc, q, state, bias, long, long, number, number, number, number, number)
-        return types.uint64(*arguments), codegen
-
-    return intrinsic(integrate)
+    long, number = types.int64, types.int32
+    arguments = (acc, q, state, bias, long, long, number, number, number, number, number)
+    return types.uint64(*arguments), codegen
 
 
 def _flagged(builder: Any, fired: Vector, *wraps: Vector) -> Any:
     """Put a mask of spikes into the lower half of a number, above it whether any lane of each mask is."""
-    result = fired.bits()
+    return builder.or_(fired.bits(), overflow_flags(builder, *wraps))
+
+
+def overflow_flags(builder: Any, *wraps: Vector) -> Any:
+    """Tell from bit 32 on whether any lane of each mask is set."""
+    result = ir.Constant(I64, 0)
     for i, mask in enumerate(wraps):
         any_lane = builder.icmp_unsigned("!=", mask.bits(), ir.Constant(I64, 0))
         flag = builder.shl(builder.zext(any_lane, I64), ir.Constant(I64, 32 + i))
@@ -195,7 +192,7 @@ def _step(
         places = [builder.add(at, builder.mul(n, ir.Constant(I64, row))) for row in range(7)]
         keep_u, keep_v, _, threshold, refract, lower, upper = (memory.load(4, place) for place in places)
         u, v, wait = (memory.load(2, place) for place in places[:3])
-        given = memory.take(0, 1, at, shift, wide=True)
+        given = memory.take(0, 1, at, shift)
         q = wrap(given, 21)
         current = decay(u, keep_u) + q
         u = wrap(current, 23)
@@ -212,8 +209,7 @@ def _step(
     return types.uint64(acc, q, state, bias, neurons, types.int64, types.int64, types.int32), codegen
 
 
-integrate = make_integrate(wide=False)
-integrate_wide = make_integrate(wide=True)
+integrate = intrinsic(_integrate)
 step = intrinsic(_step)
 
 

@@ -79,6 +79,9 @@ class Vector:
     def __or__(self, other: Vector) -> Vector:
         return Vector(self.builder, self.builder.or_(self.value, other.value))
 
+    def __xor__(self, other: Vector) -> Vector:
+        return Vector(self.builder, self.builder.xor(self.value, other.value))
+
     def differs(self, other: Vector) -> Vector:
         """Mask of the lanes that are not equal."""
         return Vector(self.builder, self.builder.icmp_signed("!=", self.value, other.value))
@@ -114,6 +117,12 @@ def decay(x: Vector, keep: Vector) -> Vector:
     size = (x < 0).where(-x, x)
     kept = (size >> 12) * keep + (((size & 4095) * keep) >> 12)
     return (x < 0).where(-kept, kept)
+
+
+def leak(x: Vector) -> Vector:
+    """As `decay` where 4095 of 4096 are kept: the size less one 4096th of it, rounded up."""
+    up = ((x >> 31) ^ Vector(x.builder, constant(x.value.type, -1))) & 4095
+    return x - ((x + up) >> 12)
 
 
 def clip(x: Vector, lower: Vector, upper: Vector) -> Vector:
@@ -156,13 +165,11 @@ class Memory:
         """Load one number."""
         return self.builder.load(self.address(array, at))
 
-    def take(self, narrow: int, wide_array: int, at: Any, shift: Any, *, wide: bool) -> Vector:
-        """Read what was accumulated, in 16 bits times two to the shift and maybe in 32, and clear it."""
-        total = self.load_wide(narrow, at, I16, I32) << self.splat(shift)
+    def take(self, narrow: int, wide: int, at: Any, shift: Any) -> Vector:
+        """Read what was accumulated, in 16 bits times two to the shift and in 32, and clear it."""
+        total = (self.load_wide(narrow, at, I16, I32) << self.splat(shift)) + self.load(wide, at)
         self.store(Vector(self.builder, constant(ir.VectorType(I16, LANES), 0)), narrow, at, I16)
-        if wide:
-            total = total + self.load(wide_array, at)
-            self.store(Vector(self.builder, constant(ir.VectorType(I32, LANES), 0)), wide_array, at)
+        self.store(Vector(self.builder, constant(ir.VectorType(I32, LANES), 0)), wide, at)
         return total
 
     def splat(self, value: Any) -> Vector:

@@ -7,6 +7,7 @@ common shift wherever they are exact, and equal rows are stored once.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from neurodeploy.kernels.circuit import Circuit, Group, Learning
 from neurodeploy.kernels.rows import LANES, LEARNED, Tables, sorted_rows
+from neurodeploy.kernels.tiles import Tiles, tiles_of
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -88,6 +90,11 @@ class Layout:
     stages: Longs
     delay: int
     random: bool
+
+    @functools.cached_property
+    def tiles(self) -> Tiles:
+        """Groups that can be stepped by matrix products; arranged when first asked for."""
+        return tiles_of(self)
 
     @property
     def size(self) -> int:

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.kernels import intrinsics
+from neurodeploy.kernels import columns, intrinsics
 from neurodeploy.kernels.chance import add_noise, learn, prepare, skip_noise
 from neurodeploy.kernels.deliver import deliver
 from neurodeploy.kernels.lanes import jit, jit_apart
 from neurodeploy.kernels.layout import GENERAL, HORIZON, MEMO, OUTSIDE
 from neurodeploy.kernels.rows import LANES
 
-integrate, integrate_wide, step_general = intrinsics.integrate, intrinsics.integrate_wide, intrinsics.step
+integrate, step_general = intrinsics.integrate, intrinsics.step
 list_spikes, list_bits, HALF = intrinsics.list_spikes, intrinsics.list_bits, intrinsics.HALF
 
 EDGE = 1e-9
@@ -55,8 +55,8 @@ def carry(lists: Any, room: Any, first: Any, count: Any, steps: Any, delay: Any)
 
 @jit
 def update_group(
-    groups: Any, g: Any, acc: Any, q: Any, cells: Any, neurons: Any, bias: Any, shift: Any, wide: Any,
-    lists: Any, count: Any, flags: Any,
+    groups: Any, g: Any, acc: Any, q: Any, cells: Any, neurons: Any, bias: Any, shift: Any, lists: Any,
+    count: Any, flags: Any,
 ) -> Any:  # fmt: skip
     """Step a group's neurons and list those that spike, from entry ``count`` on; return the list's end."""
     start, size = groups[g, 0], groups[g, 1]
@@ -64,21 +64,13 @@ def update_group(
     shift = np.int32(shift)
     keep, threshold = np.int32(groups[g, 3]), np.int32(groups[g, 4])
     lower, upper = np.int32(groups[g, 5]), np.int32(groups[g, 6])
-    if groups[g, 2] == GENERAL:
-        for at in range(start, start + size, LANES):
+    for at in range(start, start + size, LANES):
+        if groups[g, 2] == GENERAL:
             found = step_general(acc, q, cells, bias, neurons, at, n, shift)
-            count = list_spikes(lists, count, at, found)
-            seen |= found
-    elif wide:
-        for at in range(start, start + size, LANES):
-            found = integrate_wide(acc, q, cells, bias, at, n, shift, keep, threshold, lower, upper)
-            count = list_spikes(lists, count, at, found)
-            seen |= found
-    else:
-        for at in range(start, start + size, LANES):
+        else:
             found = integrate(acc, q, cells, bias, at, n, shift, keep, threshold, lower, upper)
-            count = list_spikes(lists, count, at, found)
-            seen |= found
+        count = list_spikes(lists, count, at, found)
+        seen |= found
     flags[0] |= np.int64(seen >> np.uint64(32))
     return count
 
@@ -184,7 +176,7 @@ def deliver_all(
         if count[source, column]:
             synops[wires[w, 1]] += deliver(
                 tables, w, work[3], first[source, column], count[source, column], work[0], work[1], work[7],
-                work[8], work[9], sample[4], sample[5], sample[6],
+                work[8], sample[4], sample[5], sample[6],
             )  # fmt: skip
 
 
@@ -214,7 +206,7 @@ def step_groups(
         extra[7],
         extra[8],
     )
-    acc, q, bias, lists, _, first, count, pending, shifts, wide, now = work[:11]
+    acc, q, bias, lists, _, first, count, pending, shifts, now = work[:10]
     cells, counts, flags = sample[0], sample[1], sample[6]
     decisions, spikes, _, history, seen = result
     n, delay = len(bias), setup[0]
@@ -225,11 +217,9 @@ def step_groups(
             begin = first[g, t + delay]
             end = begin + count[g, t + delay]
         else:
-            end = update_group(
-                groups, g, acc, q, cells, neurons, bias, shifts[g], wide[g], lists, begin, flags
-            )
+            end = update_group(groups, g, acc, q, cells, neurons, bias, shifts[g], lists, begin, flags)
             first[g, t + delay], count[g, t + delay] = begin, end - begin
-            pending[g], wide[g] = 0, 0
+            pending[g] = 0
         spikes[g] += end - begin
         if g == span[5]:
             decisions[t0 + t] = read_out(span[4], begin, end, lists, counts, cells[n : 2 * n], read_at)
@@ -240,15 +230,34 @@ def step_groups(
             record(watch, ends[g], ends[g + 1], cells, n, lists, begin, end, now, seen[t0 + t])
 
 
+@jit_apart
+def take_column(
+    g: Any, t0: Any, steps: Any, delay: Any, counted: Any, lists: Any, first: Any, count: Any, counts: Any,
+    read_at: Any, decisions: Any, history: Any,
+) -> None:  # fmt: skip
+    """Take decisions and history from a group that has run all steps, its spikes listed."""
+    for t in range(steps):
+        begin = first[g, t + delay]
+        end = begin + count[g, t + delay]
+        if counted:
+            decisions[t0 + t] = read_out(True, begin, end, lists, counts, counts, read_at)
+        if len(history):
+            for i in range(begin, end):
+                history[t0 + t, lists[i]] = 1
+
+
 @jit
 def run_block(
     t0: Any, steps: Any, span: Any, tables: Any, extra: Any, work: Any, sample: Any, read_at: Any, result: Any
 ) -> None:
     """Run one sample for up to `HORIZON` steps, stage by stage."""
     noise, rates, position, stages, setup = extra[1], extra[2], extra[3], extra[5], extra[6]
-    n, words = len(work[2]), work[14]
+    n, words, sequence, product = len(work[2]), work[13], extra[4], extra[9]
+    plan = product[0]
     for s in range(len(stages)):
-        for t in range(steps):
+        low, high = stages[s, 0], stages[s, 1]
+        alone = high == low + 1 and plan[sequence[low], 0] >= 0
+        for t in range(1 if alone else steps):
             deliver_all(stages[s, 2], stages[s, 3], t, setup[0], tables, work, sample, result[2])
             if setup[2]:
                 _, _, random, traces, marks, learned, flags, errors = sample
@@ -259,7 +268,33 @@ def run_block(
                     add_noise(noise, position, base, work[2], work[1], random, words, setup[1])
                 else:
                     skip_noise(noise.shape[1], random, words)
-            step_groups(stages[s, 0], stages[s, 1], t0, t, span, tables, extra, work, sample, read_at, result)
+            if not alone:
+                step_groups(low, high, t0, t, span, tables, extra, work, sample, read_at, result)
+        if alone:
+            g = sequence[low]
+            sample[6][0] |= columns.run_column(
+                tables[0], g, steps, plan, product[1:4], extra[0], sample[0], work[2], work[0], work[1],
+                work[8][g], work[16], work[17], work[18],
+            )  # fmt: skip
+            work[7][g] = 0
+            columns.list_rows(
+                tables[0], g, steps, setup[0], plan[g, 5], work[3], work[5], work[6], work[16]
+            )  # fmt: skip
+            columns.count_all(
+                tables[0], tables[1], stages[s, 2], stages[s, 3], g, product[4], work[18], work[3], work[5],
+                work[6], steps - 1 + setup[0], result[1], result[2],
+            )  # fmt: skip
+            if plan[g, 5]:
+                take_column(
+                    g, t0, steps, setup[0], g == span[5], work[3], work[5], work[6], sample[1], read_at,
+                    result[0], result[3],
+                )  # fmt: skip
+        else:
+            for j in range(low, high):
+                if plan[sequence[j], 4]:
+                    columns.write_bytes(
+                        tables[0], sequence[j], steps, setup[0], work[3], work[5], work[6], work[16], work[18]
+                    )
 
 
 @jit_apart
@@ -296,18 +331,22 @@ def run_samples(span: Any, tables: Any, extra: Any, work: Any, state: Any, given
         _,
         _,
         _,
-        _,
         memo_rate,
         memo_done,
         memo_train,
         words,
         trains,
         places,
+        _,
+        _,
+        _,
     ) = work
     cells, fired, counts, random, traces, marks, learned = state
     rates, starts, events, own_bias, errors, read_at = given
     decisions, spikes, synops, flags, history, seen = out
     steps = span[3]
+    if extra[6][4]:
+        columns.begin(extra[9][5])
     for b in range(span[0], span[1]):
         sample = (
             cells[b], counts[b], random[b], traces[b], marks[b], learned[b], flags[b], errors[b]
@@ -331,3 +370,5 @@ def run_samples(span: Any, tables: Any, extra: Any, work: Any, state: Any, given
             run_block(t0, block, span, tables, extra, work, sample, read_at, result)
             carry(lists, room, first, count, block, delay)
         keep_arriving(fired[b], lists, first, count)
+    if extra[6][4]:
+        columns.end()
