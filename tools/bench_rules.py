@@ -6,12 +6,14 @@
 
 Without ``--validate`` every seed learns from the whole training set and sees the test set once, at its end.
 With it the last 5,000 training samples are held out, and the test set stays closed: numbers are chosen so.
+With ``--checkpoint DIR`` a run that was killed goes on where it stood, to the same weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import shlex
 import sys
@@ -29,6 +31,7 @@ import data_folder  # noqa: E402
 
 from neurodeploy.backends import deep as teaching  # noqa: E402
 from neurodeploy.compiler.checks.plasticity import expressible  # noqa: E402
+from neurodeploy.errors import LoadError  # noqa: E402
 from neurodeploy.learning import NETWORKS, deep, rate  # noqa: E402
 from neurodeploy.targets import target  # noqa: E402
 
@@ -73,22 +76,31 @@ def in_integers(
     codes = deep.codes(x)
     wired = deep.circuit(NETWORKS[rule], o.sizes, rng=np.random.default_rng(seed), setup=setup)
     course = teaching.begin(wired, seed=seed)
-    start = time.process_time()
-    total = o.epochs * len(codes)
+    kept = checkpoint_of(o, seed)
+    start, total, held = time.process_time(), o.epochs * len(codes), bool(kept and kept.is_file())
+    before = 0
     for lower, share in enumerate(SHARES if o.anneal else (1.0,)):
         slower = dataclasses.replace(setup, exponents=tuple(max(e - lower, -7) for e in setup.exponents))
         again = deep.circuit(NETWORKS[rule], o.sizes, rng=np.random.default_rng(seed), setup=slower)
         course = dataclasses.replace(course, laid=teaching.begin(again, seed=seed).laid)
+        if kept and held:
+            try:
+                course, held = teaching.resume(course, kept), False
+            except LoadError:  # a later share's rules; of all shares, the last one says what is wrong
+                if share == 1.0:
+                    raise
+                continue
+            before = len(course.right)
         course = teaching.teach(
             course, codes, y, epochs=o.epochs, seed=seed, progress=said(f"{rule} seed {seed}"),
-            checkpoint=o.checkpoint, until=int(share * total),
+            checkpoint=kept, until=int(share * total),
         )  # fmt: skip
-    seconds = time.process_time() - start
+    seconds = max(time.process_time() - start, 1e-9)
     fits = {t: sorted({expressible(j.rule, target(t)) for j in wired.plastic}) for t in ("loihi1", "loihi2")}
     return {
         "seed": seed,
         "accuracy": teaching.accuracy(course, deep.codes(x_new), y_new),
-        "samples_per_second": len(course.right) / seconds,
+        "samples_per_second": (len(course.right) - before) / seconds,
         "per_sample": course.per_sample(),
         "neurons": sum(p.size for p in wired.populations if p.role == "neurons"),
         "synapses": int(sum(j.weight.size for j in wired.projections)),
@@ -97,6 +109,15 @@ def in_integers(
         "rules": sorted({j.rule.text for j in wired.plastic if j.rule}),
         "curve": teaching.curve(course.right, 40),
     }
+
+
+def checkpoint_of(o: argparse.Namespace, seed: int) -> Path | None:
+    """Return the checkpoint of one seed; another command's runs have other names."""
+    if not o.checkpoint:
+        return None
+    told = [o.rule, o.sizes, o.epochs, o.limit, o.validate, o.anneal, dataclasses.asdict(setup_of(o))]
+    mark = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+    return Path(o.checkpoint) / f"{name_of(o)}-seed{seed}-{mark}.npz"
 
 
 def _host(o: argparse.Namespace) -> str:
@@ -198,10 +219,12 @@ def main() -> None:
     p.add_argument("--top", type=float, default=float("inf"), help="of tier R: largest hidden rate")
     p.add_argument("--gain", type=float, default=1.0, help="of tier R: size of first weights")
     p.add_argument("--anneal", action="store_true", help="tier C: halve the learning rate twice")
-    p.add_argument("--checkpoint", help="tier C: written as it goes")
+    p.add_argument("--checkpoint", help="tier C: folder; runs are kept there, and go on from there")
     p.add_argument("--out", help="JSON; tools/results/rules/... by default unless --validate")
     o = p.parse_args()
     o.sizes = (784, *map(int, filter(None, o.hidden.split(","))), 10)
+    if o.checkpoint:
+        Path(o.checkpoint).mkdir(parents=True, exist_ok=True)
     o.seeds = range(o.first_seed, o.first_seed + o.seeds)
     found = measure(o)
     print(f"{name_of(o)}: {found['mean']:.4f} +- {found['spread']:.4f} ({found['judged_by']})")
