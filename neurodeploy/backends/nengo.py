@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,9 +19,9 @@ from neurodeploy.backends.adapter import nengo_module
 from neurodeploy.backends.base import Floats, Session, record
 from neurodeploy.backends.nef import NEURONS, TAU, build_layer, fan_out, is_nef, with_nef
 from neurodeploy.backends.nengo_neurons import neurons_of
-from neurodeploy.backends.nengo_transforms import between, transform
+from neurodeploy.backends.nengo_transforms import Late, between, transform
 from neurodeploy.errors import OptionError
-from neurodeploy.ir import paths
+from neurodeploy.ir import ops, paths
 from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.ir.simulate import encoder_train, is_encoder
 from neurodeploy.recording import Recording
@@ -96,11 +96,20 @@ def build(graph: Graph, *, seed: int = 0, trains: bool = False, plain: bool = Fa
         network.populations = {
             node.name: _population(graph, node, trains=trains, seed=seed) for node in graph.neurons
         }
-        for (source, target), chains in paths.projections(graph).items():
+        for (source, target), chains in paths.projections(graph, delays=True).items():
             if not (trains and is_encoder(graph[target])):
-                _connect(network, graph, source, target, chains, plain=plain)
+                for ways in _ways(graph, chains):
+                    _connect(network, graph, source, target, ways, plain=plain)
     network.output = network.populations[last.name].neurons
     return network
+
+
+def _ways(graph: Graph, chains: paths.Chains) -> Iterator[paths.Chains]:
+    """Take ways with a delay one by one, and the others together."""
+    at_once = tuple(c for c in chains if not any(isinstance(graph[n].op, ops.Delay) for n in c))
+    if at_once:
+        yield at_once
+    yield from ((chain,) for chain in chains if chain not in at_once)
 
 
 def _population(graph: Graph, node: Node, *, trains: bool, seed: int) -> Any:
@@ -114,7 +123,7 @@ def _population(graph: Graph, node: Node, *, trains: bool, seed: int) -> Any:
         dimensions=1,
         encoders=np.ones((size, 1)),
         gain=np.ones(size),
-        bias=paths.bias(graph, node.name).ravel(),
+        bias=paths.bias(graph, node.name, delays=True).ravel(),
         neuron_type=neurons_of(node.op, shape, graph.dt, encoder=is_encoder(node)),
         label=node.origin,
     )
@@ -131,7 +140,8 @@ def _connect(
     synapse = None if source == graph.input.name else TAU if nef else 0
     *early, last = between(graph, source, target, chains)
     for stage in early:
-        node = nengo.Node(size_in=stage.weights.shape[0], label=stage.label)
+        late = None if stage.delay is None else Late(stage.delay)
+        node = nengo.Node(late, size_in=stage.weights.shape[0], label=stage.label)
         label = f"{graph[source].origin} -> {stage.label}"
         nengo.Connection(before, node, transform=transform(stage, plain=plain), synapse=synapse, label=label)
         before, synapse = node, None

@@ -6,13 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from neurodeploy.backends.adapter import nengo_module
 from neurodeploy.ir import ops, paths
-from neurodeploy.ir.graph import Graph
+from neurodeploy.ir.delays import delay_steps
+from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.ir.ops import Shape
 
 nengo: Any = nengo_module()
 Transform: TypeAlias = Any
+Longs = npt.NDArray[np.int64]
 
 DENSE_FROM = 0.25
 """Share of non-zero weights from which a matrix is stored dense."""
@@ -35,12 +40,15 @@ class Stage:
         Of the source.
     label : str
         The user's name of the layer that ends here.
+    delay : ndarray of int64, shape (N_target,), optional
+        Steps that values take to leave the node behind it.
     """
 
     weights: paths.Sparse
     op: ops.Op | None = None
     shape: Shape = ()
     label: str = ""
+    delay: Longs | None = None
 
     def scaled(self, factors: Any) -> Stage:
         """Return the stage with each of its outputs times a factor."""
@@ -59,17 +67,52 @@ def between(graph: Graph, source: str, target: str, chains: paths.Chains) -> lis
     shape = graph.shapes[source]
     for name in chains[0]:
         node = graph[name]
-        if not isinstance(node.op, _SHAPE_ONLY):
+        if isinstance(node.op, ops.Delay):
+            stages.append(_late(node, shape, graph.dt))
+        elif not isinstance(node.op, _SHAPE_ONLY):
             stage = Stage(paths.op_matrix(node.op, shape), node.op, shape, node.origin)
             if stages and (product := _product(stages[-1], stage)):
                 stages[-1] = product
             else:
                 stages.append(stage)
         shape = graph.shapes[name]
+    if stages and stages[-1].delay is not None:
+        stages.append(Stage(paths.identity(graph.size(target)), ops.Identity()))
     return stages or [Stage(paths.identity(graph.size(source)), ops.Identity())]
 
 
+def _late(node: Node, shape: Shape, dt: float) -> Stage:
+    assert isinstance(node.op, ops.Delay)
+    steps = np.broadcast_to(delay_steps(node.op, dt), shape).ravel()
+    return Stage(paths.identity(len(steps)), ops.Identity(), shape, node.origin, steps)
+
+
+class Late(nengo.Process):  # type: ignore[misc]
+    """Values that come out a number of steps after they went in, each after its own."""
+
+    def __init__(self, steps: Longs) -> None:
+        super().__init__(default_size_in=len(steps), default_size_out=len(steps))
+        self.steps = tuple(steps.tolist())
+
+    def make_state(self, shape_in: Shape, shape_out: Shape, dt: float, dtype: Any = None) -> dict[str, Any]:
+        """Return what went in before: nothing."""
+        return {"past": np.zeros((max(self.steps) + 1, *shape_in))}
+
+    def make_step(self, shape_in: Shape, shape_out: Shape, dt: float, rng: Any, state: Any) -> Any:
+        """Return the function of a step."""
+        past, steps, places = state["past"], np.asarray(self.steps), np.arange(len(self.steps))
+
+        def late(t: float, x: Any) -> Any:
+            past[1:] = past[:-1].copy()
+            past[0] = x
+            return past[steps, places].copy()
+
+        return late
+
+
 def _product(first: Stage, second: Stage) -> Stage | None:
+    if first.delay is not None:
+        return None
     weights = second.weights @ first.weights
     if weights.nnz > first.weights.nnz + second.weights.nnz + CHEAP:
         return None

@@ -17,8 +17,8 @@ from neurodeploy.compiler import maps
 from neurodeploy.diagnostics import Diagnostic, Place
 from neurodeploy.errors import OptionError
 from neurodeploy.ir import ops
+from neurodeploy.ir.delays import delay_steps
 from neurodeploy.ir.graph import Graph
-from neurodeploy.ir.replay import delay_steps
 from neurodeploy.program import Map, Program, Projection
 from neurodeploy.rules.connectivity import DELAY_CLIPPED, DELAYED_BIAS
 

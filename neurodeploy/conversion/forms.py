@@ -308,15 +308,14 @@ def pick_while_convolving(graph: Graph, node: Node) -> Graph | None:
     targets = [graph[name] for name in graph.targets(node.name)]
     if not is_conv(node.op) or not targets or not all(_picks(graph, t) for t in targets):
         return None
-    for target in targets:
+    for number, target in enumerate(targets):
         assert is_conv(target.op)
-        edges = tuple((source, target.name) for source in graph.sources(node.name)) + tuple(
-            edge for edge in graph.edges if edge != (node.name, target.name)
-        )
+        edges = [(source, target.name) for source in graph.sources(node.name)]
+        edges += [edge for edge in graph.edges if edge != (node.name, target.name)]
         graph = dataclasses.replace(graph, edges=surgery.in_order(graph.nodes, edges))
-        graph = graph.with_node(
-            target.name, op=follow(node.op, target.op), origin=node.origin, layer=node.layer
-        )
+        told = {} if number else node.notes  # what was folded into the convolution is said once
+        op = follow(node.op, target.op)
+        graph = graph.with_node(target.name, op=op, origin=node.origin, layer=node.layer, notes=told)
     return graph.without_node(node.name)
 
 

@@ -67,8 +67,8 @@ def _arriving(graph: Graph, name: str, *, delays: bool = False) -> dict[str, Cha
 
 def _delayed(node: Node) -> OptionError:
     return OptionError(
-        f"'{node.origin}' delays what passes, which only backend loihi-emulator runs (between populations), "
-        "and nir-verify steps"
+        f"'{node.origin}' delays what passes, which is taken between populations of a run only, on backends "
+        "loihi-emulator, nengo and nengo-dl, and by nir-verify"
     )
 
 
@@ -167,7 +167,7 @@ def fan_out(graph: Graph) -> dict[tuple[str, str], Longs]:
         input.
     """
     counts: dict[tuple[str, str], Longs] = {}
-    for (source, target), chains in projections(graph).items():
+    for (source, target), chains in projections(graph, delays=True).items():
         if graph[source].op.stateful:
             reached = matrix(graph, source, target, chains).indices
             counts[source, target] = np.bincount(reached, minlength=graph.size(source)).astype(np.int64)
@@ -176,10 +176,11 @@ def fan_out(graph: Graph) -> dict[tuple[str, str], Longs]:
 
 @functools.singledispatch
 def op_matrix(op: ops.Op, shape: Shape) -> Sparse:
-    """Write a linear op, without its bias, as a sparse matrix over flattened values."""
+    """Write a linear op, without its bias, as a sparse matrix over flattened values; a delay changes none."""
     raise VerifyError(f"{op.kind} is not linear")
 
 
+@op_matrix.register(ops.Delay)
 @op_matrix.register(ops.Output)
 @op_matrix.register(ops.Identity)
 @op_matrix.register(ops.Flatten)

@@ -8,20 +8,19 @@ in a chain of layers both give the same spikes, shifted by the depth.
 from __future__ import annotations
 
 import functools
-from collections import deque
 
 import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import DataError
 from neurodeploy.ir import ops
+from neurodeploy.ir.delays import Line, delay_steps
 from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.evaluate import apply
 from neurodeploy.ir.graph import Graph, Node
 from neurodeploy.numerics.neurons import MembraneState, step
 
 Floats = npt.NDArray[np.float64]
-Longs = npt.NDArray[np.int64]
 
 
 def replay(graph: Graph, x: npt.ArrayLike) -> dict[str, Floats]:
@@ -57,11 +56,6 @@ def replay(graph: Graph, x: npt.ArrayLike) -> dict[str, Floats]:
     return out
 
 
-def delay_steps(op: ops.Delay, dt: float) -> Longs:
-    """Whole steps that a delay takes, in the shape of the op's parameter."""
-    return np.asarray(np.rint(op.delay / dt), dtype=np.int64)
-
-
 class _Stepper:
     """State of every node of a graph, on a batch."""
 
@@ -70,7 +64,7 @@ class _Stepper:
         self.neurons = {n.name: membrane(n.op, graph.dt) for n in graph.neurons}
         self.states = {name: MembraneState.zeros(self._shape(name)) for name in self.neurons}
         self.lines = {
-            node.name: _Line(delay_steps(node.op, graph.dt), self._shape(node.name))
+            node.name: Line(delay_steps(node.op, graph.dt), self._shape(node.name))
             for node in graph
             if isinstance(node.op, ops.Delay)
         }
@@ -105,17 +99,3 @@ class _Stepper:
         if node.name in self.neurons and node.notes.get("role") != "encoder":
             return step(self.neurons[node.name], self.states[node.name], total)
         return apply(node.op, total, dt=self.graph.dt)
-
-
-class _Line:
-    """Values on their way through a delay."""
-
-    def __init__(self, steps: Longs, shape: tuple[int, ...]) -> None:
-        self.steps = np.broadcast_to(steps, shape)
-        self.lengths = np.unique(steps).tolist()
-        longest = int(self.lengths[-1])
-        self.past = deque([np.zeros(shape)] * (longest + 1), maxlen=longest + 1)
-
-    def step(self, value: Floats) -> Floats:
-        self.past.appendleft(value)
-        return np.select([self.steps == n for n in self.lengths], [self.past[n] for n in self.lengths])

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import OptionError
-from neurodeploy.ir import paths
+from neurodeploy.ir import ops, paths
+from neurodeploy.ir.delays import Line, delay_steps
 from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.evaluate import apply
 from neurodeploy.ir.graph import Graph, Node
@@ -155,14 +156,22 @@ def _run(
     states = {k: MembraneState.start(n, (len(x), *graph.shapes[k])) for k, n in neurons.items()}
     arriving: dict[str, Floats] = {name: np.zeros((len(x), *graph.shapes[name])) for name in neurons}
     trains: dict[str, Bools] = {}
-    order = (*paths.linear_order(graph), *graph.neurons)
+    for node in filter(is_encoder, graph.neurons):
+        paths.bias(graph, node.name)  # refuses to delay samples, which are held for the whole run
+    order = (*paths.linear_order(graph, delays=True), *graph.neurons)
+    lines = {
+        node.name: Line(delay_steps(node.op, graph.dt), (len(x), *graph.shapes[node.name]))
+        for node in graph
+        if isinstance(node.op, ops.Delay)
+    }
     for t in range(steps):
         values, outputs = dict(arriving), dict[str, Floats]()
         for node in order:
             sources = [values[s] for s in graph.sources(node.name)]
             total = functools.reduce(np.add, sources) if sources else x
             if node.name not in neurons:
-                values[node.name] = apply(node.op, total, dt=graph.dt)
+                late = lines.get(node.name)
+                values[node.name] = late.step(total) if late else apply(node.op, total, dt=graph.dt)
                 continue
             if is_encoder(node):
                 if t == 0:

@@ -129,15 +129,14 @@ def test_options_for_trained_models_are_refused(tmp_path, capsys):
     assert not (tmp_path / "a.nd").exists()
 
 
-def test_a_delay_is_kept_and_compiled_but_refused_by_float_backends(tmp_path):
+def test_a_delay_is_kept_compiled_and_built_in_nengo(tmp_path):
     path = chain(tmp_path / "a.nir", (4,), (4,), WEIGHT, lif(), EXAMPLES["Delay"][2], WEIGHT, lif())
     graph = stages.adopt(load(path, **TOLD))
     again = store.load(store.save(graph, tmp_path / "a.nd"))
     assert compare(graph, again).same()
     steps = {p.delay for p in stages.compile(graph).projections}
     assert max(steps) > 1
-    with pytest.raises(OptionError, match="'n2' delays what passes"):
-        stages.to_nengo(graph)
+    assert "n2" in {node.label for node in stages.to_nengo(graph).all_nodes}
 
 
 def test_a_network_that_ends_in_no_population_is_not_adopted(tmp_path):

@@ -61,7 +61,7 @@ HANDLERS: dict[str, Handler] = {
         "rewritten", "LIF of no memory", ("threshold",), primitives.threshold, "strictly above"
     ),
     "Delay": Handler(
-        "native", "Delay", ("delay",), primitives.delay, "whole steps; backend loihi-emulator runs it"
+        "native", "Delay", ("delay",), primitives.delay, "whole steps; between populations"
     ),
 }  # fmt: skip
 """Primitives with one input; `Input`, `Output` and `NIRGraph` are read with the file."""
