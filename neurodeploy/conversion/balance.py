@@ -38,6 +38,7 @@ import numpy.typing as npt
 
 from neurodeploy.conversion import surgery
 from neurodeploy.conversion.linear import is_weighted
+from neurodeploy.conversion.thresholds import Options, cap, of_pools, threshold_of, wanted_of
 from neurodeploy.ir import ops
 from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.evaluate import apply, evaluate
@@ -48,19 +49,6 @@ from neurodeploy.numerics.neurons import MembraneState, step
 
 Floats = npt.NDArray[np.float64]
 Packed = npt.NDArray[np.uint8]
-
-LEAST_OF_LAYER = 0.1
-"""Smallest threshold of a channel, as part of its layer's: a few weak samples do not make a scale."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to balance; as in `spiking.convert`."""
-
-    percentile: float
-    rate: float
-    steps: int
-    per_channel: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +114,7 @@ def balance(graph: Graph, source: Graph, x: Floats, options: Options) -> Graph:
     options : Options
     """
     inputs = source_inputs(graph, source, x)
-    alike = _alike(graph, inputs, options)
+    alike = of_pools(graph, inputs, options)
     found: dict[str, Response] = {}
     for node in graph.neurons:
         z = inputs.pop(node.name)
@@ -134,8 +122,7 @@ def balance(graph: Graph, source: Graph, x: Floats, options: Options) -> Graph:
             found[node.name] = _encode(graph, node, x, options)
         else:
             graph, z = _shift_output(graph, graph[node.name], z)
-            threshold = np.maximum(thresholds(node, z, options), alike.get(node.notes.get("pool"), 0.0))
-            threshold = np.minimum(threshold, cap(node))
+            threshold = threshold_of(node, z, options, alike)
             graph, found[node.name] = _settle(graph, graph[node.name], z, found, options, threshold)
         graph = _noted(graph, graph[node.name], z, found)
     return with_scales(graph, found)
@@ -217,43 +204,6 @@ def forgets(op: ops.Op, dt: float) -> bool:
     """Whether charge leaks out of the membrane, or lies in a current first."""
     neuron = membrane(op, dt)
     return bool(np.any(neuron.keep_v < 1) or np.any(neuron.keep_u > 0))
-
-
-def thresholds(node: Node, z: Floats, options: Options) -> Floats:
-    """Return the threshold per channel: its high activations over the rate aimed at; 1 for integrators."""
-    if not node.op.spiking:
-        return np.ones(())
-    high = _percentile(z[z > 0], options.percentile, 1.0)
-    shared = node.notes.get("role") == "output" or not options.per_channel
-    if shared:
-        return np.asarray(min(high / options.rate, cap(node)))
-    least = LEAST_OF_LAYER * high
-    channels = [max(_percentile(c[c > 0], options.percentile, high), least) for c in np.moveaxis(z, 1, 0)]
-    return np.minimum(np.reshape(channels, (-1, *(1,) * (z.ndim - 2))) / options.rate, cap(node))
-
-
-def _alike(graph: Graph, inputs: Mapping[str, Floats], options: Options) -> dict[object, Floats]:
-    """Return the thresholds of the populations of each max pool: alike, so that no synapse exceeds one."""
-    found: dict[object, Floats] = {}
-    for node in graph.neurons:
-        if (pool := node.notes.get("pool")) is not None:
-            own = thresholds(node, inputs[node.name], options)
-            found[pool] = np.maximum(found.get(pool, own), own)
-    return found
-
-
-def cap(node: Node) -> float:
-    """Return the largest activation, where the source cuts them; a neuron that spikes in every step."""
-    return float(node.notes.get("cap", np.inf))
-
-
-def wanted_of(node: Node, z: Floats) -> Floats:
-    """Return the source's activation behind a weighted input."""
-    return np.clip(z, 0.0, cap(node)) if node.op.spiking else z
-
-
-def _percentile(active: Floats, percentile: float, default: float) -> float:
-    return float(np.percentile(active, percentile)) if active.size else default
 
 
 def latency(graph: Graph, name: str, found: Responses) -> int:

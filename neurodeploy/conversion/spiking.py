@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from neurodeploy.conversion.balance import Options, balance
+from neurodeploy.conversion.balance import balance
 from neurodeploy.conversion.fold import fold
 from neurodeploy.conversion.forms import with_forms
 from neurodeploy.conversion.kinds import KINDS
 from neurodeploy.conversion.skeleton import with_encoder, with_neurons
+from neurodeploy.conversion.thresholds import Options
 from neurodeploy.errors import ConvertError, DataError, OptionError
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph
