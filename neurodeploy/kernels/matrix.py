@@ -192,16 +192,18 @@ def _column_accumulate(
         memory = Memory(context, builder, signature, args)
         horizon = Horizon(memory, builder, args)
         threshold, u, v = memory.load(2, horizon.places[3]), horizon.u, horizon.v
-        # A current that stays within NARROW has had an input of twice as much at most, which does not wrap.
-        seen = Variable(builder, (u.get() + NARROW) | (horizon.bias + NARROW))
+        inputs, currents = Variable(builder, horizon.bias + NARROW), Variable(builder, u.get() + 2 * NARROW)
         with cgutils.for_range(builder, args[8], intp=I64) as loop:
-            u.set(leak(u.get()) + horizon.given(loop.index))
-            seen.set(seen.get() | (u.get() + NARROW))
+            given = horizon.given(loop.index)
+            u.set(leak(u.get()) + given)
+            inputs.set(inputs.get() | (given + NARROW))
+            currents.set(currents.get() | (u.get() + 2 * NARROW))
             before = v.get()
             rest = (before + ((before >> 31) & 4095)) >> 12
             membrane = rest + (u.get() + horizon.bias)
             horizon.take(loop.index, membrane > threshold, membrane)
-        far = (seen.get() & -(2 * NARROW)).differs(horizon.zero).bits()
+        far = (inputs.get() & -(2 * NARROW)) | (currents.get() & -(4 * NARROW))
+        far = far.differs(horizon.zero).bits()
         kept = builder.icmp_unsigned("==", far, ir.Constant(I64, 0))
         with builder.if_then(kept):
             for values, place in zip((u, v), horizon.places, strict=False):
@@ -212,8 +214,8 @@ def _column_accumulate(
 
 
 _HORIZON = (types.int64,) * 4 + (types.int32,) * 2
-NARROW = 2**20
-"""Bound of currents and biases, half the width of the input."""
+NARROW = 2**21
+"""Bound of inputs and biases, and half that of currents: their sum stays below 2**23."""
 
 
 class Horizon:

@@ -4,7 +4,8 @@ What feeds a group from earlier stages is known for a whole horizon before the g
 sums of all these steps are then a product of spikes (steps by sources) and weights (sources by targets), for
 which processors have matrix units. Weights are kept in blocks of `SOURCES` by `LANES`, those that hold any
 weight, equal ones once; so a convolution needs few of them. The product is exact: spikes are bytes, weights
-8-bit mantissas with one shift, sums 32-bit integers that wrap as those of `reference`.
+8-bit mantissas with one shift, or sums of a few of them; what it gives are 32-bit integers that wrap as those
+of `reference`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ BLOCK = SOURCES * LANES
 DENSEST = 64
 """Blocks hold at least one weight in so many places; sparser ones cost more than single spikes."""
 
-WIDE_RANGE = 2**22
+MOST = 4
+"""Blocks of bytes that add up to one block: wires whose shifts lie apart need more than 8 bits together."""
+WIDE_RANGE = 2**23 - 2**20
 """Bounds beyond this clip nothing that `matrix.column_accumulate` can come to."""
 
 ANY, ACCUMULATE = range(2)
@@ -72,7 +75,8 @@ def tiles_of(layout: Layout) -> Tiles:
     """Find the groups that can be stepped by products, and arrange their weights.
 
     A group can if it is alone in its stage, all its synapses have a delay of one step, those from other
-    groups share one scale of 8-bit mantissas, and those from itself are one per neuron, all alike.
+    groups share one scale on which they are sums of few bytes, and those from itself are one per neuron, all
+    alike.
     """
     found = no_tiles(len(layout.groups))
     if layout.random:
@@ -123,9 +127,9 @@ def _product(
     if loop is None or itself.all():
         return None
     start, shift = int(layout.groups[g, 0]), int(wires[~itself, 3].min())
-    parts = [synapses(layout, wire) for wire in wires[~itself]]
-    source, target, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    up = np.repeat(wires[~itself, 3] - shift, [len(part[0]) for part in parts])
+    lists = [synapses(layout, wire) for wire in wires[~itself]]
+    source, target, weight = (np.concatenate(column) for column in zip(*lists, strict=True))
+    up = np.repeat(wires[~itself, 3] - shift, [len(part[0]) for part in lists])
     panel, bank = (target - start) // LANES, source // SOURCES
     many = layout.size // SOURCES + 1
     block_of, number = np.unique(panel * many + bank, return_inverse=True)
@@ -134,11 +138,27 @@ def _product(
     full = np.zeros((len(block_of), SOURCES, LANES), np.int32)
     place = (number.reshape(-1), source % SOURCES, (target - start) % LANES)
     np.add.at(full, place, weight.astype(np.int32) << up.astype(np.int32))
-    if full.min(initial=0) < -128 or full.max(initial=0) > 127:
+    parts = _bytes_of(full)
+    if parts is None or len(parts[0]) * BLOCK > DENSEST * len(weight):
         return None
-    halves = full.astype(np.int8).reshape(-1, SOURCES // 4, 4, 2, LANES // 2)
+    block, values = parts
+    halves = values.reshape(-1, SOURCES // 4, 4, 2, LANES // 2)
     arranged = np.ascontiguousarray(halves.transpose(0, 3, 1, 4, 2)).reshape(-1, BLOCK)
-    return shift, loop, block_of // many, block_of % many, arranged
+    order = np.argsort(block, kind="stable")
+    block_of = block_of[block[order]]
+    return shift, loop, block_of // many, block_of % many, arranged[order]
+
+
+def _bytes_of(full: Ints) -> tuple[Longs, npt.NDArray[np.int8]] | None:
+    """Write blocks as sums of up to `MOST` blocks of bytes; return which one each adds to, and its values."""
+    number, values, left = [], [], np.arange(len(full))
+    for _ in range(MOST):
+        part = full[left].clip(-128, 127)
+        number.append(left)
+        values.append(part.astype(np.int8))
+        full[left] -= part
+        left = left[full[left].any(axis=(1, 2))]
+    return None if len(left) else (np.concatenate(number), np.concatenate(values))
 
 
 def _loop(layout: Layout, g: int, wires: Longs) -> int | None:

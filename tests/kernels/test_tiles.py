@@ -52,7 +52,8 @@ def circuit(seed):
         shift = int(rng.integers(0, 9))
         found.append(wires(rng, g - 1, g, sizes, density=rng.choice([0.1, 0.5, 1.0]), shift=shift))
         if g > 1 and rng.random() < 0.5:
-            found.append(wires(rng, g - 2, g, sizes, density=0.05, shift=shift))
+            near = shift + int(rng.integers(0, 3))
+            found.append(wires(rng, g - 2, g, sizes, density=0.05, shift=near))
         if rng.random() < 0.6:
             found.append(loops(g, sizes[g], -int(rng.integers(1, 60)) << 6))
     return Circuit(tuple(groups), tuple(found))
@@ -130,7 +131,7 @@ def test_the_random_circuits_reach_both_ways_of_stepping_with_loops_and_without(
     assert {(True, a, b) for a in (False, True) for b in (ANY, ACCUMULATE)} <= seen
 
 
-def test_blocks_hold_every_synapse_from_earlier_groups_once():
+def test_blocks_add_up_to_the_synapses_from_earlier_groups():
     layout = lay_out(circuit(3))
     tiles, expected = layout.tiles, {}
     for wire in layout.wires:
@@ -148,8 +149,7 @@ def test_blocks_hold_every_synapse_from_earlier_groups_once():
                 bank, number = tiles.entries[2 * e : 2 * e + 2].tolist()
                 for half, four, lane, one in np.argwhere(blocks[number]).tolist():
                     key = 64 * bank + 4 * four + one, start + 32 * panel + 16 * half + lane
-                    assert key not in found
-                    found[key] = int(blocks[number, half, four, lane, one])
+                    found[key] = found.get(key, 0) + int(blocks[number, half, four, lane, one])
     assert found == {key: weight for key, weight in expected.items() if weight}
     assert BLOCK == 64 * 32
 
@@ -165,7 +165,7 @@ def test_delays_loops_of_different_weight_and_wide_weights_are_left_to_events():
         "plain": ((plain,), True),
         "late": ((wires(rng, 0, 1, sizes, delay=2),), False),
         "uneven": ((plain, uneven), False),
-        "wide": ((dataclasses.replace(plain, weight=plain.weight * 3 + 1),), False),
+        "wide": ((dataclasses.replace(plain, weight=plain.weight * 999 + 1),), False),
         "sparse": ((wires(rng, 0, 1, sizes, density=0.002),), False),
     }
     for name, (given_wires, expected) in cases.items():
