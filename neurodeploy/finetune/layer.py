@@ -26,6 +26,7 @@ import numpy.typing as npt
 from neurodeploy.errors import OptionError
 from neurodeploy.finetune.fit import Fit
 from neurodeploy.ir import ops
+from neurodeploy.ir.evaluate import apply
 from neurodeploy.ir.graph import Graph, Node
 
 Floats = npt.NDArray[np.float64]
@@ -229,6 +230,15 @@ def _flatten(chip: _Chip, node: Node, x: Tensor) -> Tensor:
     return chip.tf.reshape(x, (-1, chip.graph.size(node.name)))
 
 
+def _move(chip: _Chip, node: Node, x: Tensor) -> Tensor:
+    """Look up where every value comes from; place 0 holds the zero of what comes from nowhere."""
+    (source, *_), tf = chip.graph.sources(node.name), chip.tf
+    places = np.arange(1.0, chip.graph.size(source) + 1).reshape(1, *chip.graph.shapes[source])
+    places = apply(node.op, places, dt=chip.graph.dt).astype(np.int32)
+    flat = tf.pad(tf.reshape(x, (-1, chip.graph.size(source))), [[0, 0], [1, 0]])
+    return tf.reshape(tf.gather(flat, places.ravel(), axis=1), (-1, *chip.graph.shapes[node.name]))
+
+
 def _pool(chip: _Chip, node: Node, x: Tensor) -> Tensor:
     op, tf = node.op, chip.tf
     assert isinstance(op, ops.SumPool2d)
@@ -249,6 +259,7 @@ def _integrator(chip: _Chip, node: Node, x: Tensor) -> Tensor:
 FORMS: dict[type, Callable[[_Chip, Node, Tensor], Tensor]] = {
     ops.Input: _input, ops.Output: _same, ops.Affine: _constant, ops.Conv1d: _constant, ops.Conv2d: _constant,
     ops.Scale: _scale, ops.Flatten: _flatten, ops.SumPool2d: _pool, ops.AvgPool2d: _pool, ops.IF: _if,
-    ops.I: _integrator,
+    ops.I: _integrator, ops.Reshape: _move, ops.Transpose: _move, ops.Pad: _move, ops.Crop: _move,
+    ops.Stretch: _move,
 }  # fmt: skip
 """What each op computes on rates."""
