@@ -79,6 +79,15 @@ def _wide(rng):
     )  # fmt: skip
 
 
+def with_silent_tree(spiking, pool):
+    """Silence the neurons that compare the values of a max pool, so that it takes the last one."""
+    for node in spiking.neurons:
+        if node.origin == pool and node.name != pool:
+            op = dataclasses.replace(node.op, v_threshold=1e3 * node.op.v_threshold)
+            spiking = spiking.with_node(node.name, op=op)
+    return spiking
+
+
 def pooled(rng):
     """A source with a maximum, the network of its twin with a mean, and samples."""
     from tests.conversion.graphs import chain

@@ -1,5 +1,6 @@
 """The accuracy ladder: every cause is planted and found, and a sound network has none."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import neurodeploy as nd
 from neurodeploy.accuracy import ladder
 from neurodeploy.demo_data import digits
 from neurodeploy.errors import OptionError
+from neurodeploy.ir.evaluate import evaluate
 from tests.accuracy import plants
 from tests.conversion.graphs import perceptron, residual
 
@@ -109,6 +111,17 @@ def test_pooling_is_named(rng):
     found = cause(ladder(spiking, x, source=source), "ND267")
     assert found["place"]["layer"] == "pool"
     assert found["facts"]["share"] > found["facts"]["before"]
+
+
+def test_a_maximum_whose_tree_does_not_work_is_named(rng):
+    source, _, x = plants.pooled(rng)
+    bias = -evaluate(source, source.prepare(x)).mean(axis=0)  # so that decisions hang on the sample
+    spiking = nd.convert(
+        source.with_node("fc", op=dataclasses.replace(source["fc"].op, bias=bias)), calibration=x
+    )
+    assert ladder(spiking, x[:40]).figures["cause"] is None
+    found = cause(ladder(plants.with_silent_tree(spiking, "pool"), x), "ND267")
+    assert found["place"]["layer"] == "pool"
 
 
 def test_residual_imbalance_is_named():
