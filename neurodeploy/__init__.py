@@ -19,7 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurodeploy.accuracy import autotune, ladder
+    from neurodeploy.accuracy import adapt_rounding, autotune, ladder
     from neurodeploy.backends.base import BACKENDS
     from neurodeploy.backends.loihi_simulator import LoihiSimulator
     from neurodeploy.bundle import Bundle
@@ -66,6 +66,7 @@ __all__ = [
     "Severity",
     "Target",
     "__version__",
+    "adapt_rounding",
     "autotune",
     "check",
     "compile",
@@ -100,6 +101,7 @@ _TYPES = {
     "Report": "reporting",
     "Severity": "diagnostics",
     "Target": "targets",
+    "adapt_rounding": "accuracy",
     "autotune": "accuracy",
     "ladder": "accuracy",
     "tune": "finetune",

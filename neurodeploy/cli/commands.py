@@ -57,10 +57,28 @@ def _converted(graph: Graph, args: argparse.Namespace) -> tuple[Graph, bool]:
     if args.max_drop is not None:
         from neurodeploy.cli.searching import search
 
-        return search(graph, args)
+        found, kept = search(graph, args)
+        return _rounded(found, args), kept
+    if args.rounding == "adaptive" and not args.max_steps:
+        return _rounded(convert_with(graph, args), args), True
     if idle := [f"--{name.replace('_', '-')}" for name in ("max_steps", "target") if getattr(args, name)]:
         raise OptionError(f"{', '.join(idle)} belongs to a search; say how much it may lose with --max-drop")
-    return convert_with(graph, args), True
+    return _rounded(convert_with(graph, args), args), True
+
+
+def _rounded(graph: Graph, args: argparse.Namespace) -> Graph:
+    """Keep how many bits weights shall have, and put them on the chip's codes if that is asked for."""
+    if args.weight_bits is not None:
+        graph = graph.with_meta(weight_bits=args.weight_bits)
+    if args.rounding == "nearest":
+        return graph
+    if not args.calibration:
+        raise OptionError("--rounding adaptive measures on training samples; give --calibration D.npz")
+    from neurodeploy.accuracy import adapt_rounding
+
+    return adapt_rounding(
+        graph, read_calibration(args.calibration), target=args.target or "loihi1", seed=args.seed
+    )
 
 
 def _adopted(graph: Graph, args: argparse.Namespace) -> Graph:

@@ -77,7 +77,12 @@ def _convert(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--max-drop", type=real(above=0.0), metavar="POINTS",
                    help="search the cheapest conversion that loses no more; takes labels")  # fmt: skip
     p.add_argument("--max-steps", type=whole(4), metavar="T", help="longest run of that search (64)")
-    p.add_argument("--target", metavar="NAME", help="chip whose limits and emulator it uses (loihi1)")
+    p.add_argument("--rounding", choices=("nearest", "adaptive"), default="nearest",
+                   help="how weights become codes: to the nearest, or chosen on --calibration, which few "
+                   "bits need (default %(default)s)")  # fmt: skip
+    p.add_argument("--weight-bits", type=whole(1, 8), metavar="N", help="most bits of a weight, 1 to 8")
+    p.add_argument("--target", metavar="NAME",
+                   help="chip that a search or adaptive rounding is for (loihi1)")  # fmt: skip
     _reading(p)
 
 

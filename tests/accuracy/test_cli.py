@@ -65,3 +65,17 @@ def test_a_trained_model_has_no_ladder_before_it_is_converted(folder, capsys):
     call("run", model_path("digits_mlp"), "--data", folder / "digits.npz", "--backend", "rate", "--ladder",
          code=2)  # fmt: skip
     assert "is not converted" in capsys.readouterr().err
+
+
+def test_convert_rounds_on_calibration_samples(folder):
+    model, data = model_path("digits_mlp"), folder / "digits.npz"
+    out = folder / "four.nd"
+    call("convert", model, "--calibration", data, "-o", out, "--rounding", "adaptive", "--weight-bits", 4)
+    graph = nd.load(out)
+    assert (graph.meta["rounding"], graph.meta["weight_bits"]) == ("adaptive", 4)
+
+
+def test_adaptive_rounding_without_samples_is_refused(folder, capsys):
+    call("convert", model_path("digits_mlp"), "-o", folder / "none.nd", "--rounding", "adaptive", code=2)
+    assert "--rounding adaptive measures on training samples" in capsys.readouterr().err
+    assert not (folder / "none.nd").exists()
