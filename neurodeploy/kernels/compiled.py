@@ -23,6 +23,8 @@ WORDS = 624
 """Of the Mersenne Twister."""
 PAYS = 4
 """Samples from which on it pays to arrange weights for products."""
+LINE = 64
+"""Bytes of a cache line; two threads that write to one wait for each other."""
 WATCHED = ("u", "v", "wait", "spiked")
 """What can be recorded, in the order of the kernel."""
 
@@ -140,10 +142,10 @@ def _twisters(layout: Layout, batch: int, seeds: list[int] | None) -> npt.NDArra
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Zeros that start on a cache line."""
+    """Zeros that start on a cache line and share none with other arrays."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + 64, np.uint8)
-    skip = -raw.ctypes.data % 64
+    raw = np.zeros(size + 2 * LINE, np.uint8)
+    skip = -raw.ctypes.data % LINE
     return raw[skip : skip + size].view(dtype).reshape(shape)
 
 
@@ -372,17 +374,17 @@ def workspace(layout: Layout, horizon: int, *, most: int = 0, product: bool = Fa
         aligned((n + 4 * LANES,), np.int16),  # vectors of zeros may reach beyond the end
         aligned((n,), np.int32),
         bias,
-        np.empty(n * columns + most + LANES, np.int32),
+        aligned((n * columns + most + LANES,), np.int32),
         room,
-        np.zeros((g, columns), np.int64),
-        np.zeros((g, columns), np.int64),
-        np.zeros(g, np.int64),
-        np.zeros(g, np.int64),
-        np.zeros(n, np.int32),
-        np.zeros(MEMO),
-        np.zeros(MEMO, np.int64),
-        np.zeros(MEMO, np.uint64),
-        np.zeros(WORDS + 2, np.uint32),  # and one number of two words
+        aligned((g, columns), np.int64),
+        aligned((g, columns), np.int64),
+        aligned((g,), np.int64),
+        aligned((g,), np.int64),
+        aligned((n,), np.int32),
+        aligned((MEMO,), np.float64),
+        aligned((MEMO,), np.int64),
+        aligned((MEMO,), np.uint64),
+        aligned((WORDS + 2,), np.uint32),  # and one number of two words
         aligned((layout.outside + LANES,), np.uint64),
         aligned((layout.outside + LANES,), np.int32),
         aligned((banks * SOURCES * HORIZON,), np.uint8),
