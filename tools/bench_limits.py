@@ -127,7 +127,7 @@ def product_rate():
             multiply(spikes, entries, 0, len(entries) // 2, blocks, sums, 0)
         end()
 
-    shapes = compiled.product_of(fan_out_layout(), None, lists=False)[-1]
+    shapes = compiled.product_of(lay_out(fan_out_circuit(1024)), None, lists=False)[-1]
     entries, times, found = np.zeros(64, np.int32), 20_000, []
     parts = [
         (compiled.aligned((matrix.BANK,), np.uint8), compiled.aligned((BLOCK,), np.int8),
@@ -146,11 +146,6 @@ def product_rate():
         made = cores() * times * len(entries) // 2 * PASS * BLOCK
         found.append(cores() * made / (time.process_time() - start))
     return max(found)
-
-
-def fan_out_layout():
-    """Lay out a small network."""
-    return lay_out(fan_out_circuit(LANES))
 
 
 def random_words(layout):
