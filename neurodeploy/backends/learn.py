@@ -20,6 +20,7 @@ from neurodeploy.backends import learn_deep, plastic
 from neurodeploy.backends.deep import check_labels
 from neurodeploy.backends.emulator import trains
 from neurodeploy.backends.readout import LastLayer, last_layer, with_weight
+from neurodeploy.compiler.learning_cores import LearningCores
 from neurodeploy.compiler.pipeline import compile as compile_graph
 from neurodeploy.diagnostics import Diagnostic, Place, Severity, render_all
 from neurodeploy.errors import CompileError, DataError, OptionError
@@ -54,10 +55,12 @@ class LearningCurve:
     error : ndarray of float64, shape (samples shown,)
         Mean size of the error that was sent while it was shown; empty where no error leaves the circuit.
     cores : int
-        Plastic cores in use; 0 where learning is not laid out on cores.
+        Plastic cores in use; of a deep rule, all that its circuit would take.
     diagnostics : tuple of Diagnostic
     per_sample : dict
         Spikes, synaptic events and weight updates.
+    layout : tuple of LearningCores
+        Of a deep rule: where its circuit would go on the target.
     """
 
     right: Bools
@@ -65,6 +68,7 @@ class LearningCurve:
     cores: int
     diagnostics: tuple[Diagnostic, ...] = ()
     per_sample: dict[str, float] = field(default_factory=dict)
+    layout: tuple[LearningCores, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,9 +176,12 @@ def _learn_deep(
     divisor = float(graph.meta.get("divide_by", 1.0)) if divide_by is None else divide_by
     samples = graph.prepare(np.asarray(x)[:limit]) / divisor
     labels = check_labels(np.asarray(y)[:limit], len(samples), graph.size(graph.output.name))
-    learned, course, findings = learn_deep.learn(graph, samples, labels, rule=rule, epochs=passes, **options)
+    learned, course, findings, cores = learn_deep.learn(
+        graph, samples, labels, rule=rule, epochs=passes, **options
+    )
     if curve is not None:
-        curve(LearningCurve(course.right, np.zeros(0), 0, findings, course.per_sample()))
+        used = sum(c.cores for c in cores)
+        curve(LearningCurve(course.right, np.zeros(0), used, findings, course.per_sample(), cores))
     return learned
 
 

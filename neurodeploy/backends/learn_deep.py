@@ -18,6 +18,7 @@ from neurodeploy import targets
 from neurodeploy.backends import deep as teaching
 from neurodeploy.backends.emulator import trains
 from neurodeploy.compiler.checks.plasticity import check_rule
+from neurodeploy.compiler.learning_cores import LearningCores, check_cores, lay_out
 from neurodeploy.compiler.pipeline import compile as compile_graph
 from neurodeploy.diagnostics import Diagnostic, Place, Severity, render_all
 from neurodeploy.errors import CompileError, OptionError
@@ -123,7 +124,7 @@ def learn(
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
-) -> tuple[Graph, teaching.Course, tuple[Diagnostic, ...]]:
+) -> tuple[Graph, teaching.Course, tuple[Diagnostic, ...], tuple[LearningCores, ...]]:
     """Let the last layers of a spiking network learn by a deep rule.
 
     Parameters
@@ -157,7 +158,9 @@ def learn(
         With the learned weights.
     course : Course
     findings : tuple of Diagnostic
-        Of the rule on the target.
+        Of the rule on the target, and of the cores it would take.
+    cores : tuple of LearningCores
+        Where the circuit would go.
 
     Raises
     ------
@@ -173,11 +176,7 @@ def learn(
     shown = features(graph, part, x, steps=steps, seed=seed)
     made = setup or default_setup(chip)
     wired, scales = _circuit(part, shown, rule, made, anew=anew, seed=seed)
-    place = Place(graph[part.layers[0][0]].origin, part.layers[0][0])
-    found = tuple(d for j in wired.plastic[:1] if j.rule for d in check_rule(j.rule, chip, place=place))
-    errors = [d for d in found if d.severity is Severity.ERROR]
-    if errors:
-        raise CompileError(render_all(errors))
+    found = _checked(graph, part, wired, chip)
     course = teaching.begin(wired, seed=seed)
     if resume and checkpoint is not None:
         course = teaching.resume(course, checkpoint)
@@ -190,7 +189,23 @@ def learn(
                           learn_seed=seed, learn_anew=int(anew)),
         course,
         found,
+        lay_out(wired, chip),
     )  # fmt: skip
+
+
+def _checked(graph: Graph, part: Stack, wired: Circuit, chip: targets.Target) -> tuple[Diagnostic, ...]:
+    """Return findings of the rule and of its cores; refuse what the target cannot do."""
+    places = {
+        name: Place(graph[affine].origin, affine)
+        for name, (affine, _) in zip(names(len(part.layers))[1:], part.layers, strict=True)
+    }
+    first = next(iter(places.values()))
+    found = [d for j in wired.plastic[:1] if j.rule for d in check_rule(j.rule, chip, place=first)]
+    found += check_cores(wired, chip, layers=places)
+    errors = [d for d in found if d.severity is Severity.ERROR]
+    if errors:
+        raise CompileError(render_all(errors))
+    return tuple(found)
 
 
 def default_setup(chip: targets.Target) -> deep.Setup:

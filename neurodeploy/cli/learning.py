@@ -51,6 +51,8 @@ def learn(args: argparse.Namespace) -> int:
     stages.save(learned, args.out)
     kept.unlink(missing_ok=True)
     show_findings(curves[0].diagnostics)
+    for cores in curves[0].layout:
+        print(cores.text)
     _write(args, learned, curves[0])
     quarters = np.array_split(curves[0].right, min(4, len(curves[0].right)))
     shares = ", ".join(percent(float(part.mean())) for part in quarters)
@@ -85,7 +87,8 @@ def _write(args: argparse.Namespace, learned: Graph, how: LearningCurve) -> None
     points = curve_of(how.right)
     if args.json:
         facts = {k: v for k, v in learned.meta.items() if k.startswith("learn_")}
-        found = {"network": learned.name, **facts, "curve": points, "per_sample": how.per_sample}
+        found = {"network": learned.name, **facts, "curve": points, "per_sample": how.per_sample,
+                 "cores": [c.as_dict() for c in how.layout]}  # fmt: skip
         text = json.dumps(found, indent=1) + "\n"
         write_beside(args.json, lambda path: path.write_text(text, encoding="utf-8"))
     if args.picture:
