@@ -35,14 +35,20 @@ from neurodeploy.ir.graph import Graph, Node  # noqa: E402
 from neurodeploy.learning import DEEP, deep, rate  # noqa: E402
 
 RESULTS = ROOT / "tools" / "results" / "rules"
-SETUP = deep.Setup(
-    mechanism="neuron-trace", input_rate=1024, label_rate=512, teach=128, exponents=(-5,), thresholds=(128,)
-)
-HIDDEN = {"digits": 64, "mnist": 200}
+COMMON = deep.Setup(mechanism="neuron-trace", input_rate=1024, teach=128, thresholds=(128,))
+SETUPS = {
+    "digits": dataclasses.replace(COMMON, label_rate=640, exponents=(-6,), dead=(2, 4)),
+    "mnist": dataclasses.replace(COMMON, label_rate=512, exponents=(-5,)),
+}
+"""A higher rate of the new output, and no error for few spikes of it, weigh it against the others."""
+ROUNDS = {"digits": 15, "mnist": 10}
+HIDDEN = {"digits": 512, "mnist": 200}
+HELD_OUT = 5
+"""Of the training samples, one in so many judges numbers that are still to be chosen."""
 
 
-def samples(name: str):
-    """Return training and test samples, 0 to 1 and flat, with their labels."""
+def samples(name, *, validate=False):
+    """Return training and test samples, 0 to 1 and flat, with their labels; held-out ones for the test's."""
     if name == "digits":
         d = digits()
         found = d.x_train, d.y_train, d.x_test, d.y_test
@@ -50,6 +56,9 @@ def samples(name: str):
         d = mnist()
         found = d["x_train"] / 255, d["y_train"], d["x_test"] / 255, d["y_test"]
     x, y, x_new, y_new = found
+    if validate:
+        held = np.random.default_rng(0).permutation(len(x)) % HELD_OUT == 0
+        x, y, x_new, y_new = x[~held], y[~held], x[held], y[held]
     return x.reshape(len(x), -1), y.astype(int), x_new.reshape(len(x_new), -1), y_new.astype(int)
 
 
@@ -88,15 +97,16 @@ def once(o, seed, data):
     x, y, x_test, y_test = data
     rng = np.random.default_rng(seed)
     old = np.flatnonzero(y != o.new)
-    net = perceptron(x[old], y[old], hidden=HIDDEN[o.data], seed=seed, epochs=o.pretrain)
+    net = perceptron(x[old], y[old], hidden=o.hidden or HIDDEN[o.data], seed=seed, epochs=o.pretrain)
     spiking = stages.convert(graph_of(net, f"{o.data}_nine"), calibration=x[rng.permutation(old)[:256]])
     shown = rng.permutation(np.flatnonzero(y == o.new))[: o.examples]
     kept = [rng.permutation(np.flatnonzero(y == c))[: o.examples] for c in range(10) if c != o.new]
     shown = np.concatenate([*[shown] * o.repeat, *kept])
+    told = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(o.set).items()}
     before = measured(spiking, x_test, y_test, o.new)
     learned = stages.learn(
         spiking, x[shown], y[shown], rule="delta", target="loihi2", passes=o.rounds, seed=seed,
-        setup=dataclasses.replace(SETUP, taught=(o.new,)),
+        setup=dataclasses.replace(SETUPS[o.data], taught=(o.new,), **told),
     )  # fmt: skip
     after = measured(learned, x_test, y_test, o.new)
     return {"seed": seed, "before": before, "after": after, "lost": before["old"] - after["old"]}
@@ -108,18 +118,24 @@ def main():
     p.add_argument("--data", choices=("digits", "mnist"), default="digits")
     p.add_argument("--new", type=int, default=9, help="class that was never seen")
     p.add_argument("--examples", type=int, default=20)
-    p.add_argument("--rounds", type=int, default=10)
+    p.add_argument("--rounds", type=int, help="15 for digits and 10 for MNIST by default")
     p.add_argument("--repeat", type=int, default=5, help="how often a round shows each new example")
     p.add_argument("--pretrain", type=int, default=20, help="epochs in floats, on nine classes")
+    p.add_argument("--hidden", type=int, help="features, frozen; 512 for digits and 200 for MNIST by default")
+    p.add_argument("--validate", action="store_true", help="never look at test samples, and write nothing")
+    p.add_argument("--set", default="{}", help='numbers of the circuit as JSON: {"teach": 100}')
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--out", help="JSON; tools/results/rules/continual-DATA.json by default")
     o = p.parse_args()
-    data = samples(o.data)
+    o.rounds = o.rounds or ROUNDS[o.data]
+    data = samples(o.data, validate=o.validate)
     runs = [once(o, seed, data) for seed in range(o.seeds)]
     mean = {k: float(np.mean([r["after"][k] for r in runs])) for k in ("new", "old")}
     lost = float(np.mean([r["lost"] for r in runs]))
     print(f"{o.data}: class {o.new} from {o.examples} examples: {100 * mean['new']:.1f} %; the nine others "
           f"{100 * mean['old']:.1f} %, {100 * lost:+.2f} points lost")  # fmt: skip
+    if o.validate:
+        return
     path = Path(o.out) if o.out else RESULTS / f"continual-{o.data}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     command = " ".join(["python tools/continual.py", shlex.join(sys.argv[1:])]).strip()
