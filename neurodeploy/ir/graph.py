@@ -208,7 +208,7 @@ class Graph:
         Parameters
         ----------
         samples : array_like, shape (B, ...)
-            Reshaped to the model's input where the size allows it.
+            Reshaped to the model's input where the size allows it and no axes would be taken for others.
 
         Returns
         -------
@@ -217,7 +217,7 @@ class Graph:
         Raises
         ------
         DataError
-            If the size does not fit, a value is not a finite number, or there are no samples.
+            If size or axes do not fit, a value is not a finite number, or there are no samples.
         """
         entry = self.input.op
         assert isinstance(entry, ops.Input)
@@ -232,6 +232,13 @@ class Graph:
             raise DataError(
                 f"a sample of shape {tuple(array.shape[1:])} has {have} values; "
                 f"the model '{self.name}' takes {want} {tuple(entry.sample_shape)}"
+            )
+        given, taken = ([n for n in s if n > 1] for s in (array.shape[1:], entry.sample_shape))
+        if len(given) == len(taken) and given != taken:
+            raise DataError(
+                f"a sample of shape {tuple(array.shape[1:])} has its axes in another order than "
+                f"{tuple(entry.sample_shape)}, which the model '{self.name}' takes; move them, as "
+                "x.transpose(0, 3, 1, 2) does for images with channels last"
             )
         array = array.astype(np.float64).reshape((len(array), *entry.sample_shape))
         if not np.isfinite(array).all():

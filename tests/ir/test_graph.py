@@ -26,6 +26,7 @@ def test_samples_come_in_in_the_users_layout_and_reach_ours(rng):
     ("samples", "told"),
     [
         (np.ones((2, 3, 4)), "12 values.*takes 24"),
+        (np.ones((2, 2, 3, 4)), "axes in another order.*3, 4, 2"),
         (np.ones((0, 24)), "no samples"),
         (np.float64(1), "no samples"),
         (np.full((1, 24), np.nan), "not finite"),
