@@ -102,7 +102,7 @@ def convert(
     seed : int
         Draws them.
     **options
-        `neuron`, `percentile`, `rate`, `steps`, `output`, as `conversion.convert` takes them.
+        `neuron`, `percentile`, `rate`, `steps`, `output`, `equalize`, as `conversion.convert` takes them.
 
     Raises
     ------

@@ -203,7 +203,7 @@ def convert_with(graph: Graph, args: argparse.Namespace) -> Graph:
         )
     elif args.divide_by is None and x.dtype == np.uint8:
         note(f"samples go up to {x.max()} and are not divided; --divide-by 255 if the model was trained so")
-    names = ("neuron", "percentile", "rate", "steps", "divide_by", "output", "seed")
+    names = ("neuron", "percentile", "rate", "steps", "divide_by", "output", "equalize", "seed")
     told = {name: getattr(args, name, None) for name in names}
     return stages.convert(graph, calibration=x, **{k: v for k, v in told.items() if v is not None})
 

@@ -77,6 +77,8 @@ def _convert(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--max-drop", type=real(above=0.0), metavar="POINTS",
                    help="search the cheapest conversion that loses no more; takes labels")  # fmt: skip
     p.add_argument("--max-steps", type=whole(4), metavar="T", help="longest run of that search (64)")
+    p.add_argument("--equalize", action="store_true", default=None,
+                   help="even out the weights of the channels between two layers first")  # fmt: skip
     p.add_argument("--rounding", choices=("nearest", "adaptive"), default="nearest",
                    help="how weights become codes: to the nearest, or chosen on --calibration, which few "
                    "bits need (default %(default)s)")  # fmt: skip

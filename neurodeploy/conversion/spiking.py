@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.conversion.balance import balance
+from neurodeploy.conversion.equalize import equalize as even_out
 from neurodeploy.conversion.fold import fold
 from neurodeploy.conversion.forms import with_forms
 from neurodeploy.conversion.kinds import KINDS
@@ -44,6 +45,7 @@ def convert(
     rate: float | None = None,
     steps: int | None = None,
     output: str = "membrane",
+    equalize: bool = False,
     seed: int = 0,
 ) -> Graph:
     """Convert a trained rate network to spiking neurons.
@@ -64,6 +66,8 @@ def convert(
         Steps that runs are meant to take; with reset by subtraction, others do as well.
     output : {"membrane", "spikes"}
         What the decision is read from.
+    equalize : bool
+        Even out the weights of the channels between two layers first, as `equalize.equalize` does.
     seed : int
         Draws the calibration samples.
 
@@ -82,7 +86,8 @@ def convert(
         rate = default_rate(neuron)
     _check_options(neuron, percentile, rate, steps, output)
     refuse(graph)
-    folded = fold(with_forms(fold(graph), capped=neuron in RATES))
+    plain = even_out(fold(graph)) if equalize else fold(graph)
+    folded = fold(with_forms(plain, capped=neuron in RATES))
     refuse_leftovers(folded)
     x = relayout(graph, folded, draw(calibration, seed))
     skeleton = with_neurons(with_encoder(folded, x), neuron, output)
