@@ -18,6 +18,7 @@ tools/results/bench_conversion.json.
 """
 
 import argparse
+import functools
 import io
 import json
 import platform
@@ -51,7 +52,8 @@ def cases(args):
     if args.model:
         if not args.data:
             sys.exit("--model takes --data too: x_train, y_train, x_test, y_test")
-        yield args.model.stem, nd.load(args.model), read(args.data), args.divide_by
+        graph = nd.load(args.model)
+        yield args.model.stem, graph, mixed(read(args.data), graph), args.divide_by
         return
     split = digits()
     data = {k: getattr(split, k) for k in ("x_train", "y_train", "x_test", "y_test")}
@@ -80,6 +82,18 @@ def read(path):
     return data
 
 
+def mixed(data, graph):
+    """Return images in the model's layout, all classes among each other, always in the same order."""
+    result = {}
+    for part in ("train", "test"):
+        order = np.random.default_rng(0).permutation(len(data[f"y_{part}"]))
+        x, last = data[f"x_{part}"][order], graph.input.op.sample_shape
+        moves = x.ndim == 4 and x.shape[1:] != last and (x.shape[3], *x.shape[1:3]) == last
+        result[f"x_{part}"] = x.transpose(0, 3, 1, 2) if moves else x
+        result[f"y_{part}"] = data[f"y_{part}"][order]
+    return result
+
+
 # --- on the emulator ----------------------------------------------------------------------------------------
 
 
@@ -90,7 +104,7 @@ def ours(graph, data, divide_by, steps, seed):
     return nd.convert(graph, calibration=data["x_train"], divide_by=divide_by, steps=steps, seed=seed)
 
 
-def plain(graph, data, divide_by, steps, seed):
+def plain(graph, data, divide_by, steps, seed, neuron="if"):
     """Balance by percentiles alone: weights scaled so that each layer's percentile is one spike a step."""
     from neurodeploy.conversion import fold, surgery
     from neurodeploy.conversion.skeleton import with_encoder, with_neurons
@@ -116,7 +130,7 @@ def plain(graph, data, divide_by, steps, seed):
     encoder = next(n for n in encoded.neurons)
     unit = np.full((1,) * len(encoded.shapes[encoder.name]), encoder.unit)
     encoded = surgery.insert_after(encoded, encoder.name, Node("encoder.unit", ops.Scale(unit)))
-    spiking = fold(with_neurons(encoded, "if", "membrane"))
+    spiking = fold(with_neurons(encoded, neuron, "membrane"))
     spiking = spiking.with_meta(steps=steps, divide_by=divide_by, seed=seed)
     return with_readout_range(spiking, x[:64], steps)
 
@@ -137,7 +151,12 @@ def with_readout_range(graph, x, steps):
     return graph.with_node(last, notes=notes)
 
 
-BALANCINGS = {"neurodeploy": ours, "plain percentile": plain}
+BALANCINGS = {
+    "neurodeploy": ours,
+    "plain percentile": plain,
+    "percentile, subtract": functools.partial(plain, neuron="if-soft"),
+}
+"""The plain one with Loihi's reset to zero, and with the reset of Rueckauer et al."""
 
 
 def source_accuracy(graph, data, divide_by):
@@ -148,12 +167,12 @@ def source_accuracy(graph, data, divide_by):
     return 100 * recording.accuracy(data["y_test"])
 
 
-def on_emulator(graph, data, divide_by, steps, make):
+def on_emulator(graph, data, divide_by, steps, make, seeds):
     """Run one conversion with every seed over all test samples."""
     import neurodeploy as nd
 
     rows = []
-    for seed in SEEDS:
+    for seed in seeds:
         began = time.perf_counter()
         program = nd.compile(make(graph, data, divide_by, steps, seed)).raise_for_errors()
         took = time.perf_counter() - began
@@ -168,11 +187,13 @@ def on_emulator(graph, data, divide_by, steps, make):
 
 def emulator_part(name, graph, data, divide_by, args):
     """Return all rows of one model."""
+    if args.limit:
+        data = data | {k: data[k][: args.limit] for k in ("x_test", "y_test")}
     source = source_accuracy(graph, data, divide_by)
     result = {"source_accuracy": source, "test_samples": len(data["x_test"]), "runs": []}
     for steps in args.steps:
         for balancing, make in BALANCINGS.items():
-            rows = on_emulator(graph, data, divide_by, steps, make)
+            rows = on_emulator(graph, data, divide_by, steps, make, args.seeds)
             mean = {k: statistics.mean(r[k] for r in rows) for k in ("accuracy", "spikes", "synops")}
             entry = {"balancing": balancing, "steps": steps, "lost_points": source - mean["accuracy"]}
             result["runs"].append({**entry, **mean, "seeds": rows})
@@ -445,6 +466,8 @@ def main():
     parser.add_argument("--divide-by", type=float, default=255.0, help="what its samples are divided by")
     parser.add_argument("--only", choices=("emulator", "peers", "tune"))
     parser.add_argument("--steps", type=lambda text: tuple(map(int, text.split(","))), default=STEPS)
+    parser.add_argument("--limit", type=int, help="test samples of part emulator; all by default")
+    parser.add_argument("--seeds", type=lambda text: tuple(map(int, text.split(","))), default=SEEDS)
     parser.add_argument("--peer-samples", type=int, default=2000, help="test samples of part peers")
     parser.add_argument("--spikingjelly", help="Python of an environment with torch and spikingjelly")
     parser.add_argument("--nengo-dl", help="Python of an environment with TensorFlow and nengo-dl")
