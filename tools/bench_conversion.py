@@ -11,7 +11,8 @@ the 99.9th percentile of training activations, nothing else. Part `peers` compar
 of nengo-dl and ann2snn of spikingjelly on the same weights, training samples and steps, over the first test
 samples.
 
-Part `tune`, on demand, tunes the conversion on training samples first.
+Part `tune`, on demand, tunes the conversion on training samples first. Part `rounding`, on demand, gives
+weights fewer bits, to the nearest code and adaptively.
 
 Nothing is chosen on test samples, and each setting sees them once. What was measured goes to
 tools/results/bench_conversion.json.
@@ -38,6 +39,7 @@ STEPS = (16, 32, 64, 128)
 SEEDS = (0, 1, 2)
 PERCENTILE = 99.9
 CALIBRATION = 256
+ROUNDING_BITS, ROUNDING_STEPS = (8, 6, 4, 3), 32
 TUNING = {"samples": 20_000, "epochs": 3, "learning_rate": 3e-4}
 
 
@@ -191,6 +193,7 @@ def emulator_part(name, graph, data, divide_by, args):
         data = data | {k: data[k][: args.limit] for k in ("x_test", "y_test")}
     source = source_accuracy(graph, data, divide_by)
     result = {"source_accuracy": source, "test_samples": len(data["x_test"]), "runs": []}
+    result["part_of_the_samples"] = args.limit is not None
     for steps in args.steps:
         for balancing, make in BALANCINGS.items():
             rows = on_emulator(graph, data, divide_by, steps, make, args.seeds)
@@ -224,6 +227,25 @@ def tune_part(name, graph, data, divide_by, args):
         rows.append(row)
         print(f"{name:12s} tuned T={steps:<4d} {row['accuracy']:6.2f} %, epoch {tuned.best}", flush=True)
     return {"seed": SEEDS[0], **TUNING, "runs": rows}
+
+
+def rounding_part(name, graph, data, divide_by, args):
+    """Run weights of few bits, to the nearest code and adaptively."""
+    import neurodeploy as nd
+
+    x, y = (data[f"{k}_test"][: args.limit] for k in "xy")
+    result = {"steps": ROUNDING_STEPS, "test_samples": len(x), "runs": []}
+    for bits in ROUNDING_BITS:
+        rows = []
+        for seed in args.seeds:
+            spiking = ours(graph, data, divide_by, ROUNDING_STEPS, seed)
+            adapted = nd.adapt_rounding(spiking, data["x_train"], weight_bits=bits, seed=seed)
+            pair = {"nearest": spiking.with_meta(weight_bits=bits), "adaptive": adapted}
+            rows.append({"seed": seed, **{k: 100 * nd.run(g, x).accuracy(y) for k, g in pair.items()}})
+        mean = {k: statistics.mean(r[k] for r in rows) for k in ("nearest", "adaptive")}
+        result["runs"].append({"weight_bits": bits, **mean, "seeds": rows})
+        print(f"{name:12s} {bits} bits: {mean['nearest']:.2f} % nearest, {mean['adaptive']:.2f} % adaptive")
+    return result
 
 
 # --- beside other tools, in floats --------------------------------------------------------------------------
@@ -453,7 +475,7 @@ def work(args):
     print(json.dumps(WORKERS[args.worker](json.loads(str(arrays.pop("layers"))), arrays, args.steps)))
 
 
-PARTS = {"emulator": emulator_part, "peers": peers_part, "tune": tune_part}
+PARTS = {"emulator": emulator_part, "peers": peers_part, "tune": tune_part, "rounding": rounding_part}
 
 
 def main():
@@ -464,9 +486,11 @@ def main():
     parser.add_argument("--model", type=Path, help="another trained model, in place of ours")
     parser.add_argument("--data", type=Path, help="its samples: .npz, or a .zip of images in class folders")
     parser.add_argument("--divide-by", type=float, default=255.0, help="what its samples are divided by")
-    parser.add_argument("--only", choices=("emulator", "peers", "tune"))
+    parser.add_argument("--only", choices=("emulator", "peers", "tune", "rounding"))
     parser.add_argument("--steps", type=lambda text: tuple(map(int, text.split(","))), default=STEPS)
-    parser.add_argument("--limit", type=int, help="test samples of part emulator; all by default")
+    parser.add_argument(
+        "--limit", type=int, help="test samples of parts emulator and rounding; all by default"
+    )
     parser.add_argument("--seeds", type=lambda text: tuple(map(int, text.split(","))), default=SEEDS)
     parser.add_argument("--peer-samples", type=int, default=2000, help="test samples of part peers")
     parser.add_argument("--spikingjelly", help="Python of an environment with torch and spikingjelly")
@@ -484,7 +508,7 @@ def main():
     for name, graph, data, divide_by in cases(args):
         entry = results.setdefault("models", {}).setdefault(name, {})
         for part, make in PARTS.items():
-            if args.only == part or (args.only is None and part != "tune"):
+            if args.only == part or (args.only is None and part in ("emulator", "peers")):
                 made = make(name, graph, data, divide_by, args)
                 before = entry.get(part, {})
                 if part == "peers" and before.get("test_samples") == made.get("test_samples"):

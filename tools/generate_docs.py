@@ -98,6 +98,8 @@ def _conversion_rows() -> catalogue.Table:
     head = ["model", "steps", "source", "points lost", "spikes/sample", "synops/sample"]
     rows: list[list[Any]] = []
     for model, parts in json.loads(MEASURED.read_text())["models"].items():
+        if parts["emulator"].get("part_of_the_samples"):
+            continue
         runs = {(r["balancing"], r["steps"]): r for r in parts["emulator"]["runs"]}
         for steps in sorted({steps for _, steps in runs}):
             ours, plain = runs["neurodeploy", steps], runs["plain percentile", steps]
@@ -107,6 +109,17 @@ def _conversion_rows() -> catalogue.Table:
                 ours["spikes"], ours["synops"], f"{plain['lost_points']:.2f}", plain["spikes"],
             ])  # fmt: skip
     return [*head, "plain: points lost", "plain: spikes/sample"], rows
+
+
+def _rounding_rows() -> catalogue.Table:
+    """Show what weights of few bits keep, rounded to the nearest code and adaptively."""
+    rows: list[list[Any]] = []
+    for model, parts in json.loads(MEASURED.read_text(encoding="utf-8"))["models"].items():
+        for run in parts.get("rounding", {}).get("runs", ()):
+            rows.append(
+                [model, run["weight_bits"], *(percent(run[k] / 100) for k in ("nearest", "adaptive"))]
+            )
+    return ["model", "weight bits", "nearest", "adaptive"], rows
 
 
 def _peer_rows() -> catalogue.Table:
@@ -120,6 +133,8 @@ def _peer_rows() -> catalogue.Table:
         runs = {run["steps"]: percent(run["accuracy"] / 100) for run in tool["runs"]}
         rows.append([model, name, *(runs.get(t) for t in steps)])
     return ["model", "conversion", *(f"T = {t}" for t in steps)], rows
+
+
 def _emulator_rows() -> catalogue.Table:
     """Read the results of `tools/bench_emulator.py`."""
     networks = json.loads((ROOT / "tools" / "results" / "bench_emulator.json").read_text())["networks"]
@@ -157,6 +172,7 @@ TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "cores": _cores_rows,
     "conversion": _conversion_rows,
     "conversion-peers": _peer_rows,
+    "conversion-rounding": _rounding_rows,
     "emulator": _emulator_rows,
     "findings": catalogue.finding_rows,
     "fits": _fit_rows,
