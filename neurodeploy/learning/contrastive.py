@@ -63,7 +63,7 @@ class ContrastiveHebbian:
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases: a tag collects Hebb's product with the sign of the phase."""
-        return forms.phase_sign(self.name, Feedback("layered", "learned", "phase-sign"), reward=reward)
+        return forms.phase_sign(self.name, Feedback("settling", "learned", "phase-sign"), reward=reward)
 
 
 @dataclass(frozen=True)
@@ -103,4 +103,4 @@ class RandomContrastiveHebbian:
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases."""
-        return forms.phase_sign(self.name, Feedback("layered", "fixed", "phase-sign"), reward=reward)
+        return forms.phase_sign(self.name, Feedback("settling", "fixed", "phase-sign"), reward=reward)

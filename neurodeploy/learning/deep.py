@@ -18,6 +18,7 @@ follow the phases; the host does nothing else, and reads the output's spike coun
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -74,17 +75,19 @@ def circuit(
     joins = _forward(rule, ["data", *names], (sizes[0] + 1, *sizes[1:]), made, rng)
     if path == "output":
         joins += [*layered.targets(sizes[-1]), *layered.from_output(names[:-1], sizes, made, rng)]
-    else:
+    elif path != "settling":
         joins += _errors(sizes[-1], made)
     if path in ("direct", "label"):
         joins += _back(path, names[:-1], sizes, made, rng)
+    if path == "settling":
+        joins += _scaled_all(layered.settling(rule.chip(), names, sizes, made, rng), made)
     if path == "layered":
         more, added = layered.feedback(rule.chip(), names, sizes, made, rng)
         populations, joins = (*populations, *more), [*joins, *_scaled_all(added, made)]
     return Circuit(populations, (*joins, *_gates(populations, made)), made.phases, "out")
 
 
-def _scaled_all(joins: tuple[Projection, ...], s: Setup) -> list[Projection]:
+def _scaled_all(joins: Sequence[Projection], s: Setup) -> list[Projection]:
     """Give what learns on the way back the numbers of a setup."""
     return [dataclasses.replace(j, rule=scaled(j.rule, s.back_exponent, s)) if j.rule else j for j in joins]
 
@@ -97,7 +100,7 @@ def form(rule: AnyRule, setup: Setup) -> Rule:
     return forms.neuron_trace(chip.name, chip.feedback, layers=chip.layers)
 
 
-PATHS = ("local", "direct", "label", "layered", "output")
+PATHS = ("local", "direct", "label", "layered", "output", "settling")
 """Ways back that there are circuits for."""
 
 
@@ -109,23 +112,29 @@ def codes(x: npt.ArrayLike, *, divide_by: float = 255.0) -> npt.NDArray[np.uint8
 
 
 def scaled(rule: Rule, exponent: int, setup: Setup) -> Rule:
-    """Give a two-phase rule the period, traces and exponent of a setup."""
-    k = int(np.log2(setup.period))
+    """Give a rule of two phases the period, traces and exponent of a setup.
+
+    The exponent is that of the first product of ``dw``. Where the sign is the phase's, the others keep their
+    distance from it; otherwise they are as described.
+    """
+    later = {"u7": int(np.log2(setup.period)), "u6": int(np.log2(setup.period)) - 1}
+    together = rule.feedback.mechanism == "phase-sign"
 
     def factor(f: Factor) -> Factor:
-        return Factor(f"u{k}") if f.variable == "u7" else f
+        return Factor(f"u{later[f.variable]}") if f.variable in later else f
 
     updates = []
     for update in rule.updates:
-        products = [
+        more = exponent - update.products[0].exponent if update.target == "w" else 0
+        products = tuple(
             dataclasses.replace(
                 p,
-                exponent=exponent if update.target == "w" and at == 0 else p.exponent,
+                exponent=p.exponent + more * (at == 0 or together),
                 factors=tuple(map(factor, p.factors)),
             )
             for at, p in enumerate(update.products)
-        ]
-        updates.append(dataclasses.replace(update, products=tuple(products)))
+        )
+        updates.append(dataclasses.replace(update, products=products))
     traces = tuple(
         t if t.source == "neuron" else dataclasses.replace(t, tau=setup.tau, impulse=setup.impulse)
         for t in rule.traces

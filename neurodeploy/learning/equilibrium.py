@@ -71,4 +71,4 @@ class EquilibriumPropagation:
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases: a tag collects Hebb's product with the sign of the phase."""
-        return forms.phase_sign(self.name, Feedback("layered", "learned", "phase-sign"), reward=reward)
+        return forms.phase_sign(self.name, Feedback("settling", "learned", "phase-sign"), reward=reward)

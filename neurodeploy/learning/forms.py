@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from neurodeploy.learning import widths
 from neurodeploy.learning.description import Feedback, Phase, Rule, Trace, describe
 
 PHASE_STEPS = 64
@@ -82,7 +83,7 @@ def neuron_trace(name: str, feedback: Feedback, *, layers: str = "all") -> Rule:
 
 
 def phase_sign(name: str, feedback: Feedback, *, reward: Literal["r1", "y3"] = "r1") -> Rule:
-    """Describe Hebb's product of both ends' traces, with the sign of the phase.
+    """Describe Hebb's product of both ends' traces in the second phase, less that of the first.
 
     Parameters
     ----------
@@ -93,12 +94,16 @@ def phase_sign(name: str, feedback: Feedback, *, reward: Literal["r1", "y3"] = "
 
     Notes
     -----
-    ``dw = 2^-k u6 (2 r - 1) x1 y1``, evaluated at the end of each of two equal phases.
+    ``dw = 2^-k ((x1 y1)_2 - (x1 y1)_1)`` at the end of both phases. At the end of each the tag keeps the
+    product, rounded at random to 8 bits, with a minus; what is the same in both phases nearly cancels before
+    the weight is rounded, and not after. Scales make up for the bits that an engine shifts products by.
     """
     flag = (Trace("y3", source="neuron"),) if reward == "y3" else ()
+    wide = widths.top(reward).bit_length()
+    kept, again = max(0, wide + 9 - 11), wide + 14 - 11
     return describe(
         name,
-        f"dw = 2^-4*u6*{reward}*x1*y1 - 2^-5*u6*x1*y1",
+        f"dt = -2^-4*u6*x1*y1 - u6*t\ndw = 2^-2*u6*{reward}*t + 2^{again - kept - 9}*u6*{reward}*x1*y1",
         Trace("x1", TAU / 4, IMPULSE),
         Trace("y1", TAU / 4, IMPULSE),
         *flag,

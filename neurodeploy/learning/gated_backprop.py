@@ -61,7 +61,7 @@ class GatedBackprop:
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases."""
-        back = Feedback("layered", "learned", "phase-sign")
+        back = Feedback("gated", "learned", "phase-sign")
         return forms.phase_sign(self.name, back, reward=reward)
 
     def _forward(self, network: Network, x: Floats) -> tuple[Layers, Layers]:

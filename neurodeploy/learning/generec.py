@@ -57,4 +57,4 @@ class GeneralizedRecirculation:
 
     def chip(self, reward: Literal["r1", "y3"] = "r1") -> Rule:
         """Return the form in two phases: the tag is the difference of a neuron's own spikes."""
-        return forms.signed_tag(self.name, Feedback("layered", "learned", "two-phase"), reward=reward)
+        return forms.signed_tag(self.name, Feedback("settling", "learned", "two-phase"), reward=reward)

@@ -1,4 +1,4 @@
-"""Ways back of two kinds that `deep` has no error neurons for: layer by layer, and the output itself.
+"""Ways back that `deep` has no error neurons for: layer by layer, the output itself, and settling.
 
 Layer by layer, every neuron has an error compartment that spikes at half its largest rate where nothing is
 wrong, more or less where something is::
@@ -13,6 +13,9 @@ chain has slopes, what comes from above reaches only compartments of neurons tha
 
 The output itself: it is made to spike as the label says in the error phase, and every neuron's apical
 compartment collects what comes from there, less what came in the first phase.
+
+Settling: every layer sends its spikes up and down in both phases, and in the second the output is held at
+what is wanted, or pulled to it.
 """
 
 from __future__ import annotations
@@ -129,6 +132,27 @@ def from_output(
         raise OptionError("dendrites that compare phases need 'free' of -1 and neurons that collect")
     drawn = (even(balanced(rng.uniform(-s.feedback, s.feedback, (n, sizes[-1])))) for n in sizes[1:-1])
     return [Projection("out", name, w, s.reach[1], apical=True) for name, w in zip(names, drawn, strict=True)]
+
+
+def settling(
+    rule: Rule, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
+) -> list[Projection]:
+    """Return synapses from every layer to the one before, fixed or learning, and what drives the output."""
+    learned = rule if rule.feedback.weights == "learned" else None
+    found = _nudge(sizes[-1], s.nudge) if s.nudge else targets(sizes[-1])
+    layers = list(zip(names, sizes[1:], strict=True))
+    for (lower, n), (upper, m) in pairwise(layers):
+        reach = s.feedback * min(1.0, np.sqrt(TOP / m))
+        weight = even(balanced(rng.uniform(-reach, reach, (n, m))))
+        found.append(Projection(upper, lower, weight, s.reach[1], learned))
+    return found
+
+
+def _nudge(classes: int, code: int) -> list[Projection]:
+    return [
+        Projection("label", "out", 254 * np.eye(classes, dtype=np.int64)),
+        Projection("clamp", "out", np.full((classes, 1), -code, np.int64)),
+    ]
 
 
 def output_rule(rule: Rule) -> Rule:

@@ -66,6 +66,9 @@ class Setup:
         their own, and their synapses read them (Loihi 2).
     free : {1, -1}
         How what reaches an apical compartment counts in the first phase.
+    nudge : int
+        Code by which each step pulls outputs of other classes down where a network settles in two phases; the
+        right one is pulled up by the largest. 0 holds all outputs at what is wanted instead.
     gated : bool
         Whether errors reach only hidden neurons that spiked in the first phase.
     """
@@ -94,6 +97,7 @@ class Setup:
     mechanism: Literal["two-phase", "neuron-trace"] = "two-phase"
     free: int = 1
     gated: bool = False
+    nudge: int = 0
 
     def __post_init__(self) -> None:
         if self.forward < 1 or self.error < 1 or self.gap < 2:
