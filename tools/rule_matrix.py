@@ -11,7 +11,7 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rules"
 MEASURED = RESULTS.parents[2] / "neurodeploy" / "learning" / "measured.json"
-NO_SETTLING = "no circuit: layers that settle with feedback are not built in spikes"
+NO_SETTLING = "circuit built and tested; not measured"
 SIGNS = "no circuit: the host would have to copy signs of weights"
 NO_GATES = "no circuit: its gating chain is not built"
 NO_RULE = "not written"
