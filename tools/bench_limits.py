@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from bench_networks import STEPS
 
-from neurodeploy.kernels import compiled
+from neurodeploy.kernels import compiled, room
 from neurodeploy.kernels.build import cores, spread
 from neurodeploy.kernels.circuit import Circuit, Group, Wires
 from neurodeploy.kernels.layout import HORIZON, INTEGRATE, OUTSIDE, lay_out
@@ -130,8 +130,8 @@ def product_rate():
     shapes = compiled.product_of(lay_out(fan_out_circuit(1024)), None, lists=False)[-1]
     entries, times, found = np.zeros(64, np.int32), 20_000, []
     parts = [
-        (compiled.aligned((matrix.BANK,), np.uint8), compiled.aligned((BLOCK,), np.int8),
-         compiled.aligned(((PASS + 1) * LANES,), np.int32))
+        (room.aligned((matrix.BANK,), np.uint8), room.aligned((BLOCK,), np.int8),
+         room.aligned(((PASS + 1) * LANES,), np.int32))
         for _ in range(cores())
     ]  # fmt: skip
 
@@ -172,7 +172,7 @@ def bandwidth(nbytes):
 
     count = max(nbytes, 4096) // 8
     times = max(1, 200_000_000 // (8 * count))
-    values, threads = [compiled.aligned((count,), np.int64) for _ in range(cores())], cores()
+    values, threads = [room.aligned((count,), np.int64) for _ in range(cores())], cores()
     total(values[0], 1)
     found = []
     for _ in range(5):
@@ -193,7 +193,7 @@ def scatter_rate(n):
                 sums[word >> 8] += word & 255
 
     threads, times = cores(), 2000
-    sums = [compiled.aligned((n,), np.int16) for _ in range(threads)]
+    sums = [room.aligned((n,), np.int16) for _ in range(threads)]
     words = (np.random.default_rng(0).integers(0, n, 4096).astype(np.uint32) << 8) + 1
     add(sums[0], words, 1)
     found = []

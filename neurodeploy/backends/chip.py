@@ -19,7 +19,7 @@ from neurodeploy.backends.host_state import copy_of, paste
 from neurodeploy.backends.learned_blocks import parts_of
 from neurodeploy.backends.loihi_model import Translation, translate
 from neurodeploy.errors import OptionError
-from neurodeploy.kernels import compiled
+from neurodeploy.kernels import compiled, room
 from neurodeploy.kernels.build import cores, kernel, spread
 from neurodeploy.kernels.layout import HORIZON, lay_out
 
@@ -163,7 +163,7 @@ class Chip:
         self._share_weights()
         self._watch_probes()
         self._tables = compiled.tables(self.layout)
-        self._work = compiled.workspace(self.layout, HORIZON)
+        self._work = room.workspace(self.layout, HORIZON)
         self.trials = [Trial(self, i) for i in range(size)]
 
     def _seeds(self, size: int) -> list[int]:
@@ -240,7 +240,7 @@ class Chip:
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` returned, of a chip of the same model and size."""
         words = np.asarray(state["batch"][3]).astype(np.uint32)
-        if state["t"] < 0 or (words.size and words[:, -1].max() > compiled.WORDS):
+        if state["t"] < 0 or (words.size and words[:, -1].max() > room.WORDS):
             raise ValueError("it stands before the first step, or its random numbers do behind their end")
         self.t, self.seed = state["t"], state["seed"]
         for mine, kept in zip(self.batch.arrays, state["batch"], strict=True):
@@ -272,13 +272,13 @@ class Chip:
         starts, events = self._events(steps)
         none = np.zeros((size, 0), np.int32)
         given = (np.zeros((size, 0)), starts, events, none, self.errors, np.zeros(0, np.int64))
-        out = compiled.outputs(self.layout, (size, steps), self._watched, spikes=False)
+        out = room.outputs(self.layout, (size, steps), self._watched, spikes=False)
         most = int((starts[:, -1] - starts[:, 0]).max())
 
         def part(low: int, high: int) -> None:
             work = self._work
             if size > 1 or most:
-                work = compiled.workspace(self.layout, HORIZON, most=most)
+                work = room.workspace(self.layout, HORIZON, most=most)
             span = np.array([low, high, self.t, steps, 0, -1], np.int64)
             kernel()(span, self._tables, self._extras, work, self.batch.arrays, given, out)
 

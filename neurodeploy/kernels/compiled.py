@@ -12,19 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.kernels.build import cores, kernel, spread
-from neurodeploy.kernels.layout import HORIZON, MEMO, Layout
-from neurodeploy.kernels.rows import LANES
+from neurodeploy.kernels.layout import HORIZON, Layout
+from neurodeploy.kernels.room import WORDS, Arrays, aligned, events_of, outputs, workspace
 from neurodeploy.kernels.state import Bools, Bytes, Ints, Longs, State, Trace
-from neurodeploy.kernels.tiles import SOURCES, no_tiles
+from neurodeploy.kernels.tiles import no_tiles
 
 Floats = npt.NDArray[np.float64]
-Arrays = tuple[npt.NDArray[Any], ...]
-WORDS = 624
-"""Of the Mersenne Twister."""
 PAYS = 4
 """Samples from which on it pays to arrange weights for products."""
-LINE = 64
-"""Bytes of a cache line; two threads that write to one wait for each other."""
 WATCHED = ("u", "v", "wait", "spiked")
 """What can be recorded, in the order of the kernel."""
 
@@ -139,14 +134,6 @@ def _twisters(layout: Layout, batch: int, seeds: list[int] | None) -> npt.NDArra
     for state, seed in zip(states, seeds or range(batch), strict=True):
         _, state[:WORDS], state[WORDS], *_ = np.random.RandomState(seed).get_state()
     return states
-
-
-def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Zeros that start on a cache line and share none with other arrays."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + 2 * LINE, np.uint8)
-    skip = -raw.ctypes.data % LINE
-    return raw[skip : skip + size].view(dtype).reshape(shape)
 
 
 def snapshot(layout: Layout, batch: Batch, step: int) -> State:
@@ -352,79 +339,5 @@ def watch_all(layout: Layout) -> Longs:
     return np.asarray(lines[np.argsort(lines[:, 0], kind="stable")])
 
 
-def workspace(layout: Layout, horizon: int, *, most: int = 0, product: bool = False) -> Arrays:
-    """Make what one thread needs besides its samples: sums, lists of spikes, and trains kept for reuse.
-
-    Parameters
-    ----------
-    horizon : int
-        Steps at a time.
-    most : int
-        Most spikes given from outside in so many steps.
-    product : bool
-        Whether any group runs by products.
-    """
-    banks = (layout.size // SOURCES + 1) * product
-    n, columns, g = layout.size, horizon + layout.delay, len(layout.groups)
-    bias = aligned((n,), np.int32)
-    bias[:] = layout.neurons[2 * n : 3 * n]
-    room = layout.groups[:, 0] * columns
-    room[1:] += most
-    return (
-        aligned((n + 4 * LANES,), np.int16),  # vectors of zeros may reach beyond the end
-        aligned((n,), np.int32),
-        bias,
-        aligned((n * columns + most + LANES,), np.int32),
-        room,
-        aligned((g, columns), np.int64),
-        aligned((g, columns), np.int64),
-        aligned((g,), np.int64),
-        aligned((g,), np.int64),
-        aligned((n,), np.int32),
-        aligned((MEMO,), np.float64),
-        aligned((MEMO,), np.int64),
-        aligned((MEMO,), np.uint64),
-        aligned((WORDS + 2,), np.uint32),  # and one number of two words
-        aligned((layout.outside + LANES,), np.uint64),
-        aligned((layout.outside + LANES,), np.int32),
-        aligned((banks * SOURCES * HORIZON,), np.uint8),
-        aligned((LANES * (HORIZON + 1),), np.int32),
-        aligned((n if product else 0,), np.int32),
-    )
-
-
-def outputs(layout: Layout, shape: tuple[int, int], watched: int, *, spikes: bool) -> Arrays:
-    """Make room for what a run of (B, T) samples and steps gives."""
-    (size, steps), g = shape, len(layout.groups)
-    return (
-        np.zeros((size, steps), np.int16),
-        np.zeros((size, g), np.int64),
-        np.zeros((size, g), np.int64),
-        np.zeros((size, 1), np.int64),
-        np.zeros((size, steps if spikes else 0, layout.size), np.uint8),
-        np.zeros((size, steps, watched), np.int32),
-    )
-
-
 def _given(values: npt.NDArray[Any] | None, shape: tuple[int, int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.zeros(shape, dtype) if values is None else np.array(values, dtype, order="C", ndmin=2)
-
-
-def events_of(train: npt.NDArray[Any] | None, place: Longs, shape: tuple[int, int]) -> tuple[Longs, Ints]:
-    """List given spikes by sample and step, as positions.
-
-    Returns
-    -------
-    starts : ndarray of int64, shape (B, T + 1)
-    events : ndarray of int32
-    """
-    size, steps = shape
-    if train is None:
-        return np.zeros((size, steps + 1), np.int64), np.zeros(0, np.int32)
-    sample, step, neuron = np.nonzero(train)
-    many = train[sample, step, neuron].astype(np.int64)
-    sample, step, neuron = (np.repeat(column, many) for column in (sample, step, neuron))
-    count = np.bincount(sample * steps + step, minlength=size * steps)
-    ends = np.cumsum(count).reshape(size, steps)
-    starts = np.column_stack([ends[:, 0] - count.reshape(size, steps)[:, 0], ends])
-    return starts.astype(np.int64), place[neuron].astype(np.int32)
