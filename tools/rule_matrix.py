@@ -63,15 +63,16 @@ def controls() -> tuple[list[str], list[list[Any]]]:
         run = found["runs"][0]
         cost = run["per_sample"]
         rows.append([
-            found["rule"], found["numbers"]["mechanism"], found["control"],
+            found["rule"], "-".join(map(str, found["sizes"][1:-1])), found["numbers"]["mechanism"],
+            found["control"],
             f"{len(found['runs'])} x {found['epochs']}",
             f"{found['samples']:,}", _percent(found), f"{run['samples_per_second']:,.0f}",
             f"{cost['spikes']:,.0f}",
             f"{cost['synops']:,.0f}", f"{cost['weights_changed']:,.0f}",
             " ".join(sorted(c for c, fits in run["expressible"].items() if fits == ["yes"])) or "-",
         ])  # fmt: skip
-    head = ["rule", "error", "control", "seeds x epochs", "samples", "test, %", "samples/s", "spikes"]
-    return [*head, "synaptic events", "weights changed", "expressible on"], rows
+    head = ["rule", "hidden layers", "error", "control", "seeds x epochs", "samples", "test, %"]
+    return [*head, "samples/s", "spikes", "synaptic events", "weights changed", "expressible on"], rows
 
 
 def continual() -> tuple[list[str], list[list[Any]]]:
