@@ -165,15 +165,18 @@ def _result(shard: Shard, future: Future) -> Recording:
 def _quiet() -> Iterator[None]:
     """Tell Dask that samples in a task are meant, and that its log is not for our user."""
     import dask
+    import distributed  # noqa: F401  (it gives some of its loggers levels of their own)
 
-    log = logging.getLogger("distributed")
-    before = log.level
-    log.setLevel(logging.CRITICAL)
+    names = [name for name in logging.root.manager.loggerDict if f"{name}.".startswith("distributed.")]
+    before = {log: log.level for log in map(logging.getLogger, names)}
+    for log in before:
+        log.setLevel(logging.CRITICAL + 1)
     try:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
             yield
     finally:
-        log.setLevel(before)
+        for log, level in before.items():
+            log.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Runs on Dask's workers: as in one piece, also where workers are killed or the user stops the run."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -199,3 +200,13 @@ def test_ctrl_c_at_a_terminal_leaves_shards_and_resuming_gives_the_whole(folder,
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
     assert main([*argv, str(tmp_path / "whole.json")]) == 0
     assert figures(out) == figures(tmp_path / "whole.json")
+
+
+def test_no_logger_of_dask_speaks_to_our_user_and_all_have_their_levels_back():
+    pytest.importorskip("distributed")
+    own = logging.getLogger("distributed.client")  # has a level of its own, of Dask's configuration
+    before = own.level
+    with cluster._quiet():
+        assert not own.isEnabledFor(logging.CRITICAL)
+        assert not logging.getLogger("distributed.scheduler").isEnabledFor(logging.CRITICAL)
+    assert own.level == before
