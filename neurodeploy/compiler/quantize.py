@@ -32,6 +32,8 @@ NOMINAL_BITS = 8
 """Width at which the nominal range of weights, -255 to 255, has a step of 1 (nengo-loihi)."""
 WEAKEST_EXPONENT = -6
 """Smallest exponent that a weaker projection gets (nengo-loihi)."""
+CLOCK_TOLERANCE = 0.01
+"""Error of a bias in every step, relative to what moves a busy neuron in one, that passes without a word."""
 
 
 def quantize(program: Program) -> Program:
@@ -228,10 +230,43 @@ def _measure(
             place, source=before.source, used=scale.strongest / largest, factor=2.0 ** (weaker - up)
         )
     units = scale.weight * 2.0 ** (scale.shift + scale.exponent)
-    error = rounding.rms(after.map.weight / units - before.map.weight)
+    moved = after.map.weight / units - before.map.weight
+    if before.widest:
+        yield from _own_synapses(population, before, moved, place)
+        return
+    error = rounding.rms(moved)
     size = rounding.typical_size(before.map.weight)
     if error > rounding.TOLERANCE * size:
         yield rules.WEIGHT_ROUNDING.at(
             place, source=before.source, used=error / size, limit=rounding.TOLERANCE, unit="of their size",
             bits=form.bits, most=NOMINAL_BITS,
         )  # fmt: skip
+
+
+def _own_synapses(
+    population: Population, before: Projection, moved: Floats, place: Place
+) -> Iterator[Diagnostic]:
+    """Say what rounding did to synapses that the compiler added, by its effect on what a neuron does.
+
+    Their size says nothing: a bias far below a step of the weights may vanish, and nothing comes of it.
+    """
+    to_itself = before.source == population.name
+    limit = rounding.TOLERANCE if to_itself else CLOCK_TOLERANCE
+    typical, of = _typical_step(population)
+    used = rounding.rms(np.asarray(moved).reshape(-1) / typical)
+    if used > limit:
+        part = "the thresholds that spikes take off" if to_itself else "the biases"
+        yield rules.OWN_SYNAPSES.at(
+            place, source=before.source, part=part, of=of, used=used, limit=limit, unit=f"of {of}"
+        )
+
+
+def _typical_step(population: Population) -> tuple[Floats, str]:
+    """Return what a step adds where a neuron is busy, shape (N,): a threshold, or a read-out's mean drive."""
+    notes, gain = population.notes, float(np.max(population.membrane.gain_u))
+    if population.membrane.threshold is not None:
+        return np.maximum(reached(population, 1), SMALL) / gain, "a threshold a step"
+    peak = float(notes.get("peak_drive", 1.0))  # in units of the current already
+    if notes.get("peak_membrane") and notes.get("steps"):
+        peak = min(peak, float(notes["peak_membrane"]) / float(notes["steps"]) / gain)
+    return np.full(population.size, max(peak, SMALL)), "what a read-out gains a step"

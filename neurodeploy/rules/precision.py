@@ -25,12 +25,23 @@ NOT_FINITE = Rule(
 )  # fmt: skip
 WEIGHT_ROUNDING = Rule(
     "ND403", "weight-rounding", WARNING, RANGE,
-    "rounding to {bits} bits moves the weights by {used:.1%} of their typical size; {limit:.0%} is "
-    "tolerated",
+    "rounding to {bits} bits moves the weights from '{source}' by {used:.1%} of their typical size; "
+    "{limit:.0%} is tolerated",
     why="Weights share one step per layer; a few large weights leave few steps for all others.",
     remedy="Give the layer all {most} bits there are (--layer-bits '{layer}={most}') where it has fewer, or "
     "adapt it to its rounding: neurodeploy tune FILE.nd --data D.npz -o TUNED.nd.",
     example="a layer with one weight of 100 and all others near 0.1",
+)  # fmt: skip
+OWN_SYNAPSES = Rule(
+    "ND434", "own-synapse-rounding", WARNING, RANGE,
+    "rounding moves {part}, which '{source}' brings, by {used:.1%} of {of}; {limit:.0%} is tolerated",
+    why="Where the chip resets to zero and the network by subtraction, the compiler adds synapses: a "
+    "neuron's own spike takes its threshold off, and the spikes of a clock bring its bias. They keep all "
+    "bits there are, whatever --weight-bits and --layer-bits say, and share one scale with the layer's "
+    "weights.",
+    remedy="Make the layer's largest weights smaller beside its threshold: convert with a lower --rate; a "
+    "read-out keeps more bits in shorter runs (--steps).",
+    example="weights of 100 thresholds beside a bias of a tenth",
 )  # fmt: skip
 WEIGHT_BITS_LOST = Rule(
     "ND404", "weight-bits-lost", WARNING, RANGE,

@@ -283,6 +283,11 @@ def three_bits_for_normal_weights(rng):
     return one(rng.normal(size=(12, 20))), "loihi1", {"weight_bits": 3}
 
 
+@broken("ND417", "ND434")
+def a_bias_far_below_the_weights_that_a_clock_brings(rng):
+    return one(uniform(rng, top=20.0), spiking(reset="subtract"), bias=0.05), "loihi1", {}
+
+
 @broken("ND404")
 def a_threshold_that_costs_a_weight_bit(rng):
     return one(uniform(rng), spiking(1100.0)), "loihi1", {}

@@ -1,5 +1,7 @@
 """Reset by subtraction out of compartments that reset to zero."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,27 @@ def test_a_clock_stands_for_biases_and_a_synapse_to_itself_for_the_threshold():
     }  # fmt: skip
     plain = nd.compile(soft(None, np.zeros(3)), "loihi1")
     assert [p.name for p in plain.populations] == ["encoder", "n", "read"]
+
+
+def found(bias, weight=1.0):
+    graph = soft(None, bias)
+    fc = dataclasses.replace(graph["fc"].op, weight=np.diag([weight, 0.625, -1.0]))
+    program = nd.compile(graph.with_node("fc", op=fc), "loihi1")
+    return {d.code: d for d in program.diagnostics}
+
+
+def test_biases_that_hardly_count_may_round_to_nothing():
+    assert found(np.full(3, 1e-4)).keys() & {"ND403", "ND434"} == set()
+
+
+def test_the_clock_is_blamed_for_biases_that_rounding_moves():
+    lost = 0.4 / 255  # of the largest weight, whose 255th part is the least step: this rounds to nothing
+    assert "ND434" not in found(np.full(3, 6 * lost), weight=6.0)
+    over = found(np.full(3, 7 * lost), weight=7.0)
+    assert "ND403" not in over
+    assert over["ND434"].facts["source"] == "clock"
+    assert "the biases, which 'clock' brings" in over["ND434"].message
+    assert over["ND434"].facts["used"] == pytest.approx(7 * lost, rel=0.02)
 
 
 def test_a_part_that_subtracts_is_left_alone():
