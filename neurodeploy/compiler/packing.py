@@ -17,6 +17,7 @@ from neurodeploy.compiler.counts.blocks import (
     profile_set,
     threshold_set,
 )
+from neurodeploy.compiler.tiles import axon_ids
 from neurodeploy.program import Program
 from neurodeploy.targets import Limit
 
@@ -38,11 +39,17 @@ class Item:
         Compartment profiles, thresholds and synapse formats, of which a core needs each once.
     registers : hashable
         What a core keeps once for all its blocks.
+    axons : int
+        Its input axons.
+    ids : float
+        Axons of a core that every kind of axon it uses can name.
     """
 
     share: Floats
     sets: tuple[frozenset[Hashable], ...]
     registers: Hashable
+    axons: int
+    ids: float
 
 
 def items(program: Program) -> tuple[list[Item], tuple[float, ...]]:
@@ -58,7 +65,10 @@ def items(program: Program) -> tuple[list[Item], tuple[float, ...]]:
         coupled = [use.share for use in row.uses if use.limit.path.startswith("coupled")]
         share = np.array([*(row[name].share for name in ADDED), max(coupled, default=0.0)])
         width = max((delay_width(s.delay - implicit, widths) for s in block.synapses), default=0)
-        found.append(Item(share, sets, (c.vmin, c.vmax, bool((c.decay_u == 0).any()), width)))
+        registers = c.vmin, c.vmax, bool((c.decay_u == 0).any()), width
+        axons = sum(s.n_axons for s in block.synapses)
+        ids = min((axon_ids(target, s.axon_kind) for s in block.synapses), default=np.inf)
+        found.append(Item(share, sets, registers, axons, ids))
     return found, room
 
 
@@ -93,6 +103,9 @@ def pack(program: Program) -> list[list[int]]:
 
 def _agree(there: list[Item], new: Item, room: tuple[float, ...]) -> bool:
     if any(item.registers != new.registers for item in there):
+        return False
+    every = [*there, new]
+    if sum(item.axons for item in every) > min(item.ids for item in every):
         return False
     unions = [frozenset().union(new.sets[k], *(item.sets[k] for item in there)) for k in range(len(room))]
     return all(len(union) <= limit for union, limit in zip(unions, room, strict=True))

@@ -79,6 +79,11 @@ class Cutter:
             axon_words=max((c.longest for c in counts), default=0),
         )
 
+    def ids(self, name: str) -> float:
+        """Count the axons of a core that every kind of axon into a population can name."""
+        into = zip(self.program.projections, self.wiring, strict=True)
+        return min((w.rules.ids for p, w in into if p.target == name), default=math.inf)
+
     def bits(self, projection: Projection) -> int:
         """Bits of one synapse without its index: those of the weight, and of the delay if there is one."""
         if self.model is None:
@@ -147,7 +152,7 @@ def _within_axons(
         units = sum(w.units for _, w in single)
         most = int(sum((w.inputs() for _, w in single), np.zeros(population.size, np.int64)).max(initial=0))
         dense = most > limit.value / 2 and most >= DENSE_FROM * units
-        atoms = math.ceil(units / limit.value)
+        atoms = math.ceil(units / min(limit.value, rules.ids))
         if units <= limit.value or atoms > rules.atoms or not (dense or most > limit.value):
             continue
         for i, w in single:
@@ -293,7 +298,9 @@ def _reachable(cutter: Cutter, name: str, grid: Grid, fans: list[FanOut]) -> Lim
     """Drop the limits that not even a block of one neuron can keep; the checks report them."""
     c, y, x = ((n // 2, n // 2 + 1) for n in grid)
     single = cutter.need(name, Tile(c, y, x), grid, fans)
-    limits = cutter.limits
+    limits, ids = cutter.limits, cutter.ids(name)
+    if single.in_axons <= ids:
+        limits = dataclasses.replace(limits, in_axons=min(limits.in_axons, ids))
     longest = max((p.delay for p in cutter.program.projections if p.target == name), default=1)
     return Limits(
         max(min(limits.neurons, most_neurons(cutter.program.target, longest)), 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,13 +39,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class AxonRules:
-    """What a target says about one kind of axon."""
+    """What a target says about one kind of axon; `ids` is how many axons of a core it can name."""
 
     kind: str
     slots: int
     atoms: int
     base_max: int
     base_multiple: int
+    ids: float = math.inf
 
 
 DISCRETE = AxonRules("discrete", slots=1, atoms=1, base_max=0, base_multiple=1)
@@ -60,4 +62,11 @@ def axon_rules(target: Target, kind: str) -> AxonRules:
         target.number(f"{path}.atoms_max") or 1,
         target.number("synapse.index.base_max") or 0,
         target.number(f"{path}.base_multiple") or 1,
+        axon_ids(target, kind),
     )
+
+
+def axon_ids(target: Target, kind: str) -> float:
+    """Return how many axons of a core one kind of axon can tell apart; infinite if unknown."""
+    bits = target.number(f"synapse.axon_kinds.{kind}.axon_bits")
+    return math.inf if bits is None else 2.0**bits

@@ -25,8 +25,10 @@ FAN_OUT = Rule(
 AXON_ID_RANGE = Rule(
     "ND503", "axon-id-range", ERROR, RANGE,
     "axon {used:,} of a core; {kind} axons have ids up to {limit:,}",
-    why="The id of an axon is a field of fixed width in every spike.",
-    remedy="Use --pop-axons pop32, or fewer source pixels per core.",
+    why="The id of an axon is a field of fixed width in every spike. The compiler has cut the layer as far "
+    "as it can: one neuron listens to more axons than that.",
+    remedy="Let a neuron listen to less: smaller kernels, or fewer inputs. --pop-axons pop32 has longer ids, "
+    "and takes two output entries in place of one.",
     example="1,500 source pixels through pop16 axons",
 )  # fmt: skip
 TOO_MANY_WEIGHTS = Rule(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -51,6 +52,29 @@ def test_a_convolutional_net_of_a_million_synapses_takes_as_few_cores_as_its_neu
     program = compile(chain((3, 32, 32), layers))
     assert not program.errors
     assert (cores(program, "n1"), cores(program, "n2")) == (16, 8)
+
+
+@pytest.mark.parametrize("share_cores", [True, False])
+def test_cuts_go_on_until_axon_ids_fit(share_cores, rng):
+    layers = [("c", conv(rng, 1, 4, padding=1)), ("n", spiking()), ("f", ops.Flatten()), readout()]
+    graph = chain((1, 14, 14), layers)  # 196 pixels for a kind of axon that names 128
+    bound = small(synapse__axon_kinds__pop16__axon_bits=7)
+    program = compile(graph, bound, pop_axons="pop16", share_cores=share_cores)
+    assert not program.errors
+    assert cores(program, "n") > 1
+    on_core = Counter()
+    for home, block in zip(program.cores, program.blocks, strict=True):
+        on_core[home] += sum(s.n_axons for s in block.synapses)
+    shaped = {home for home, b in zip(program.cores, program.blocks, strict=True) if b.population == "n"}
+    assert all(on_core[home] <= 128 for home in shaped)
+
+
+def test_ids_that_no_cut_can_fit_are_said(rng):
+    graph = chain((1, 14, 14), [("c", conv(rng, 1, 4)), ("n", spiking()), ("f", ops.Flatten()), readout()])
+    bound = small(synapse__axon_kinds__pop16__axon_bits=3)  # 8 ids; every neuron sees 9 pixels
+    found = [d for d in compile(graph, bound, pop_axons="pop16").diagnostics if d.code == "ND503"]
+    assert found
+    assert "smaller kernels" in found[0].remedy
 
 
 @pytest.mark.parametrize("seed", range(6))

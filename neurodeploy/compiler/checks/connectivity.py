@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -89,15 +90,18 @@ def signs(program: Program, usage: Usage) -> Iterator[Diagnostic]:
 
 
 def axon_ids(program: Program, usage: Usage) -> Iterator[Diagnostic]:
-    """Check that the ids of a block's axons fit the field of their kind."""
+    """Check that the ids of a core's axons, counted over all its blocks, fit the field of their kind."""
     worst: dict[tuple[str, str], tuple[int, int]] = {}
-    table = program.target.limit("core.in_axons")
+    table, on_core = program.target.limit("core.in_axons"), Counter[int]()
+    homes = program.cores or tuple(range(len(program.blocks)))
+    for home, block in zip(homes, program.blocks, strict=True):
+        on_core[home] += sum(s.n_axons for s in block.synapses)
     for number, block in enumerate(program.blocks):
-        if table.known and sum(s.n_axons for s in block.synapses) > table.value:
+        last = on_core[homes[number]] - 1
+        if table.known and last >= table.value:
             continue  # the table itself is too small, which is said elsewhere
         for s in block.synapses:
             key = (block.population, s.axon_kind)
-            last = sum(other.n_axons for other in block.synapses) - 1
             if last > worst.get(key, (0, -1))[1]:
                 worst[key] = (number, last)
     for (_, kind), (number, last) in worst.items():
