@@ -10,7 +10,10 @@ from neurodeploy.conversion import convert
 from neurodeploy.demo_data import digits
 from neurodeploy.diagnostics import Severity, render
 from neurodeploy.frontends.keras import load_keras
+from neurodeploy.reporting.catalogue import finding_text
+from neurodeploy.rules import RULES
 from neurodeploy.targets import names, target
+from tests.compiler.graphs import chain, dense, readout, spiking
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +41,19 @@ def test_an_error_rests_on_evidence_that_may_refuse(demo, name):
     for found in compile(demo, name).errors:
         assert found.facts["source"].partition(":")[0] in target(name).sources
         assert found.facts["grade"] not in ("secondary", "recall")
+
+
+def test_an_error_that_weak_evidence_weakens_says_so(rng):
+    layers = [("d", dense(rng, 64, 12)), ("n", spiking()), ("last", dense(rng, 12, 4)), readout()]
+    graph = chain((64,), layers)
+    found = [d for d in compile(graph, "xylo-audio-2").diagnostics if d.code == "ND501"]
+    assert found
+    for d in found:
+        assert d.severity is Severity.WARNING
+        assert d.facts["weakened"] == "error"
+        assert "a warning only: the grade of this limit is 'secondary'" in d.message
+    assert "a warning where the limit was read in a secondary source" in finding_text(RULES["ND501"])
+    assert "grade" not in finding_text(RULES["ND403"])
 
 
 @pytest.mark.parametrize("name", [n for n in names() if target(n).status != "emulated"])

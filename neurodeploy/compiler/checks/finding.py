@@ -27,9 +27,16 @@ def at_limit(
         target=program.target.id,
         **facts,
     )
-    if found.severity is Severity.ERROR and not limit.may_refuse:
-        return dataclasses.replace(found, severity=Severity.WARNING)
-    return found
+    return as_far_as_known(found, limit)
+
+
+def as_far_as_known(found: Diagnostic, limit: Limit) -> Diagnostic:
+    """Make an error a warning that says so, where its limit rests on a source too weak to refuse a model."""
+    if found.severity is not Severity.ERROR or limit.may_refuse:
+        return found
+    message = f"{found.message} - a warning only: the grade of this limit is '{limit.grade}'"
+    facts = {**found.facts, "weakened": Severity.ERROR.value}
+    return dataclasses.replace(found, severity=Severity.WARNING, message=message, facts=facts)
 
 
 def of_population(population: Population) -> Place:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.compiler.checks.finding import as_far_as_known
 from neurodeploy.diagnostics import Diagnostic, Place, Severity
 from neurodeploy.diagnostics import Rule as Finding
 from neurodeploy.learning import widths
@@ -255,6 +256,4 @@ def _at(finding: Finding, place: Place, limit: Limit, target: Target, **facts: A
         "target": target.id,
     }
     found = finding.at(place, **{**told, **facts})
-    if found.severity is Severity.ERROR and not limit.may_refuse and limit.known:
-        return dataclasses.replace(found, severity=Severity.WARNING)
-    return found
+    return as_far_as_known(found, limit) if limit.known else found
