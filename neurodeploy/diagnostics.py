@@ -92,6 +92,10 @@ class Diagnostic:
     def __post_init__(self) -> None:
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
 
+    def __str__(self) -> str:
+        """Return the line that is printed, without the remedy."""
+        return render(self, concise=True)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON values."""
         place = {k: v for k, v in dataclasses.asdict(self.place).items() if v not in ("", None)}

@@ -7,6 +7,8 @@ from itertools import zip_longest
 import numpy as np
 import pytest
 
+from neurodeploy.cli import main
+from neurodeploy.targets import target
 from tools.data_folder import MISSING
 from tools.generate_docs import (
     ARITHMETIC_OF,
@@ -67,6 +69,18 @@ def test_tables_in_the_readme_are_as_the_code_has_them():
 def test_every_table_is_in_the_readme_and_every_part_is_known():
     parts = [part["name"] for part in PART.finditer(TEXT)]
     assert {name for name in parts if not name.startswith(SESSION)} == set(TABLES)
+
+
+@pytest.mark.parametrize("chip", ["akd1000", "loihi1", "dynap-cnn", "odin"])
+def test_check_says_what_the_table_of_fits_says(chip, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    main(["check", "models/digits_mlp.keras", "--output", "spikes", "--target", chip])
+    printed = capsys.readouterr().out
+    (row,) = [r for r in TABLES["fits"]()[1] if r[0] == target(chip).name]
+    errors = ", ".join(sorted(set(re.findall(r"error\[(ND\d+)\]", printed))))
+    verdict = printed.splitlines()[-1]
+    assert row[1].startswith(errors or ("fits" if "loihi1: fits" in verdict else "no error"))
+    assert errors or re.search(r"[0-9]+ cores?", row[1])[0] in verdict
 
 
 @pytest.mark.parametrize("session", [p["name"] for p in PART.finditer(TEXT) if p["name"].startswith(SESSION)])

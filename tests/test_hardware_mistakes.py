@@ -44,6 +44,17 @@ def refusal(tmp_path: Path, name: str, text: str) -> str:
     return ""
 
 
+def test_faults_are_listed_from_the_first_line_to_the_last(tmp_path):
+    lines = (targets.folder() / "loihi1.toml").read_text(encoding="utf-8").splitlines()
+    facts = [(i, m) for i, line in enumerate(lines) if (m := FACT.match(line))]
+    for k, (i, m) in enumerate((facts[0], facts[len(facts) // 2], facts[-1])):
+        lines[i] = PLANTED[("an unknown key", "no source", "a value of no type")[k]][0](m)
+    told = refusal(tmp_path, "loihi1", "\n".join(lines))
+    found = [int(number) for number in re.findall(r"loihi1\.toml:(\d+): error", told)]
+    assert len(found) >= 3
+    assert found == sorted(found)
+
+
 @pytest.mark.parametrize("mistake", PLANTED)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_planted_mistake_is_refused_with_file_and_line(mistake, name, tmp_path):

@@ -59,7 +59,10 @@ DEMOS = ("digits_mlp", "digits_cnn", "mnist_cnn")
 
 
 def _fit_rows() -> catalogue.Table:
-    """Compile the demo models, read out by spikes, for every chip; random samples set their thresholds."""
+    """Compile the demo models for every chip, as ``check MODEL --output spikes --target CHIP`` does.
+
+    Random samples set their thresholds there. Here they are few, which is faster and changes no row.
+    """
     loaded = {name: load(ROOT / "models" / f"{name}.keras") for name in DEMOS}
     options = {"samples": 8, "steps": 16, "output": "spikes"}
     return fit_rows({name: convert(graph, **options) for name, graph in loaded.items()})

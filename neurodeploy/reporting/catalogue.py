@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy import rules, targets
-from neurodeploy.diagnostics import Rule
+from neurodeploy.diagnostics import Rule, Severity
 from neurodeploy.errors import OptionError
 
 if TYPE_CHECKING:
     from neurodeploy.learning.description import Rule as LearningRule
 
 Table = tuple[list[str], list[list[Any]]]
+
+
+def nearest_code(code: str) -> str:
+    """Say which code may be meant: the nearest number of the same family, or one that is spelt alike."""
+    number = code.upper().removeprefix("ND")
+    family = [known for known in sorted(rules.RULES) if known[:3] == f"ND{number[:1]}"]
+    if len(number) == 3 and number.isdecimal() and family:
+        near = [min(family, key=lambda known: abs(int(known[2:]) - int(number)))]
+    else:
+        near = difflib.get_close_matches(code.upper(), rules.RULES, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}" if near else ""
 
 
 def find_rule(code: str) -> Rule:
@@ -29,10 +40,15 @@ def find_rule(code: str) -> Rule:
     found = {rule.name: rule for rule in rules.RULES.values()} | dict(rules.RULES)
     key = code.upper() if code.upper() in found else code.lower()
     if key not in found:
-        near = difflib.get_close_matches(key.upper(), rules.RULES, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}" if near else ""
-        raise OptionError(f"there is no finding '{code}'{hint}; README lists them all")
+        raise OptionError(f"there is no finding '{code}'{nearest_code(code)}; README lists them all")
     return found[key]
+
+
+GRADE = (
+    "a warning where the limit was read in a secondary source or is recalled only (grades 'secondary' and "
+    "'recall' in hardware/*.toml): too weak to refuse a model"
+)
+"""What becomes of errors whose evidence is weak."""
 
 
 def finding_text(rule: Rule) -> str:
@@ -44,7 +60,8 @@ def finding_text(rule: Rule) -> str:
         f"  why      {rule.why}",
         f"  remedy   {blanks.format(rule.remedy)}",
     ]
-    return "\n".join(parts + ([f"  example  {rule.example}"] if rule.example else []))
+    parts += [f"  example  {rule.example}"] if rule.example else []
+    return "\n".join(parts + ([f"  grade    {GRADE}"] if rule.severity is Severity.ERROR else []))
 
 
 class _Blanks(string.Formatter):

@@ -60,9 +60,9 @@ def verdict_line(program: Program, findings: int) -> str:
     else:
         result = "breaks no limit that is published; whether it fits is not known, it is not cut into cores"
     open_ = f", {counted(n, 'limit')} not published" if (n := len(_unpublished(program))) else ""
-    cores = counted(core_count(program), "core")
+    cores = f", {counted(count, 'core')}" if (count := core_count(program)) else ""
     found = counted(findings, "finding")
-    return f"{program.graph.name} on {program.target.id}: {result}, {cores}{open_}, {found}"
+    return f"{program.graph.name} on {program.target.id}: {result}{cores}{open_}, {found}"
 
 
 def core_count(program: Program) -> int:

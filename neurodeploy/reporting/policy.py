@@ -18,6 +18,7 @@ from typing import Any
 from neurodeploy.diagnostics import Diagnostic, Place, Severity
 from neurodeploy.errors import OptionError
 from neurodeploy.program import Program
+from neurodeploy.reporting.catalogue import nearest_code
 from neurodeploy.rules import RULES
 from neurodeploy.rules import policy as rules
 
@@ -101,9 +102,7 @@ def known_code(code: str) -> str:
         If it does not.
     """
     if code not in RULES:
-        near = difflib.get_close_matches(code.upper(), RULES, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise OptionError(f"there is no finding '{code}'{hint}")
+        raise OptionError(f"there is no finding '{code}'{nearest_code(code)}")
     return code
 
 

@@ -20,6 +20,8 @@ UNSUPPORTED_NEURON = Rule(
     "only the read-out has none, with --output spikes.",
     example="a current-based LIF on a chip that integrates and fires only",
 )  # fmt: skip
+SPIKES_OUT = "Convert with --output spikes: read-outs then are neurons like those of the other layers."
+"""Remedy of `UNSUPPORTED_NEURON` where the population is a read-out."""
 UNSUPPORTED_RESET = Rule(
     "ND204", "unsupported-reset", ERROR, WALL,
     "reset by '{reset}' is not what {target} does after a spike; it knows {resets}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.diagnostics import Diagnostic, Place, Rule, render_all
+from neurodeploy.diagnostics import Diagnostic, Place, Rule, render
 from neurodeploy.errors import TargetError
 from neurodeploy.rules import hardware as rules
 from neurodeploy.targets.facts import Limit, Rival
@@ -61,9 +61,9 @@ class Sheet:
 
     def refusal(self) -> TargetError:
         """Make the error that names every mistake."""
-        return TargetError(
-            f"'{self.path}' does not follow the hardware schema\n{render_all(self.faults, concise=True)}"
-        )
+        in_file = sorted(self.faults, key=lambda d: int(d.place.layer.rpartition(":")[2]))
+        told = "\n".join(render(d, concise=True) for d in in_file)
+        return TargetError(f"'{self.path}' does not follow the hardware schema\n{told}")
 
     def raise_for_faults(self) -> Sheet:
         """Return the sheet if it follows the schema, else raise `TargetError` with all its mistakes."""
@@ -90,7 +90,7 @@ def read(path: Path) -> Sheet:
         where = f"{path.name}:{line.group(1) if line else 1}"
         fault = rules.MALFORMED_HARDWARE_FILE.at(Place(layer=where), key="", fault=f"is not TOML: {error}")
         raise TargetError(
-            f"'{path}' does not follow the hardware schema\n{render_all([fault], concise=True)}"
+            f"'{path}' does not follow the hardware schema\n{render(fault, concise=True)}"
         ) from error
     sheet = Sheet(path, lines=_lines(text))
     if _follows_this_schema(sheet, data):

@@ -9,7 +9,7 @@ import pytest
 from neurodeploy.compiler import compile
 from neurodeploy.compiler.checks import capacity
 from neurodeploy.compiler.resources import usage
-from neurodeploy.diagnostics import Severity
+from neurodeploy.diagnostics import Severity, render
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Node
 from neurodeploy.targets import target
@@ -202,6 +202,16 @@ def test_neuron_models_the_chip_lacks(rng):
     assert codes(leaky, small(neuron__models=("if", "i", "lif"))) == set()
     found = finding(leaky, "ND203", small(neuron__models=("if", "i")))
     assert found.place.layer == "n0"
+    assert found.remedy.startswith("Convert with --neuron KIND")
+    only_spikes = finding(net(rng), "ND203", small(neuron__models=("if",)))  # no integrator to read out
+    assert (only_spikes.place.layer, "--neuron" in only_spikes.remedy) == ("readout", False)
+    assert "--output spikes" in only_spikes.remedy
+
+
+def test_a_finding_as_text_is_the_line_that_is_printed(rng):
+    found = finding(net(rng), "ND203", small(neuron__models=("if",)))
+    assert str(found) == render(found, concise=True)
+    assert str(found).startswith("readout: error[ND203] ")
 
 
 def test_soft_reset_where_there_is_only_hard_reset(rng):

@@ -80,7 +80,7 @@ def test_the_verdict_says_how_far_it_goes(rng):
     assert (
         "breaks no limit that is published; its numbers are not written here, 1 core" in lines["spinnaker1"]
     )
-    assert "not cut into cores" in lines["loihi2"]
+    assert "not cut into cores, 6 limits" in lines["loihi2"]  # and no count of cores
     assert "6 limits not published" in lines["loihi2"]
     assert verdict(compile(graph, "spinnaker1")) == "no error, 1 core"
     assert core_count(compile(graph, "odin")) == 1

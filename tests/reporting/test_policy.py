@@ -9,6 +9,7 @@ import pytest
 from neurodeploy.compiler import compile
 from neurodeploy.diagnostics import Kind, Severity
 from neurodeploy.errors import OptionError
+from neurodeploy.reporting.catalogue import find_rule
 from neurodeploy.reporting.fits import verdict_line
 from neurodeploy.reporting.policy import Waiver, read_waivers, with_policy
 from tests.compiler.corpus import SINGLE
@@ -54,6 +55,12 @@ def test_a_warning_can_be_made_an_error_and_a_note(program):
 def test_an_unknown_code_is_refused(program):
     with pytest.raises(OptionError, match="no finding 'ND4242'; did you mean ND424"):
         with_policy(program, error=["ND4242"])
+
+
+@pytest.mark.parametrize(("code", "meant"), [("ND205", "ND204"), ("nd399", "ND333"), ("ND4242", "ND424")])
+def test_an_unknown_code_leads_to_its_own_family(code, meant):
+    with pytest.raises(OptionError, match=f"no finding '{code}'; did you mean {meant};"):
+        find_rule(code)
 
 
 def test_a_code_cannot_be_both(program):

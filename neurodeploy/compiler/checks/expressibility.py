@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -37,10 +38,12 @@ def neuron_models(program: Program, usage: Usage) -> Iterator[Diagnostic]:
     for population in program.populations:
         model = MODEL_OF[str(population.notes["op"])]
         if population.on_chip and limit.known and "any" not in limit.value and model not in limit.value:
-            yield at_limit(
+            found = at_limit(
                 rules.UNSUPPORTED_NEURON, of_population(population), limit, program,
                 used=model, model=model, models=", ".join(limit.value),
             )  # fmt: skip
+            readout = population.membrane.threshold is None
+            yield dataclasses.replace(found, remedy=rules.SPIKES_OUT) if readout else found
 
 
 def resets(program: Program, usage: Usage) -> Iterator[Diagnostic]:
