@@ -66,6 +66,12 @@ def test_tables_in_the_readme_are_as_the_code_has_them():
     assert with_tables(TEXT) == TEXT, "run: python tools/generate_docs.py"
 
 
+def test_networks_of_a_benchmark_are_not_called_like_models():
+    models = {path.stem for path in (ROOT / "models").iterdir()}
+    for name, *_ in TABLES["cores"]()[1]:
+        assert name.replace(" ", "_") not in models
+
+
 def test_every_table_is_in_the_readme_and_every_part_is_known():
     parts = [part["name"] for part in PART.finditer(TEXT)]
     assert {name for name in parts if not name.startswith(SESSION)} == set(TABLES)
