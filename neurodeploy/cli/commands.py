@@ -205,7 +205,9 @@ def convert_with(graph: Graph, args: argparse.Namespace) -> Graph:
         note(f"samples go up to {x.max()} and are not divided; --divide-by 255 if the model was trained so")
     names = ("neuron", "percentile", "rate", "steps", "divide_by", "output", "equalize", "seed")
     told = {name: getattr(args, name, None) for name in names}
-    return stages.convert(graph, calibration=x, **{k: v for k, v in told.items() if v is not None})
+    given = {k: v for k, v in told.items() if v is not None}
+    with progress(f"calibration of {graph.name}", "steps of all populations") as advance:
+        return stages.convert(graph, calibration=x, progress=advance, **given)
 
 
 def partial_beside(path: str | None) -> Path | None:

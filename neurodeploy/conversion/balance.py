@@ -30,7 +30,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +49,9 @@ from neurodeploy.numerics.neurons import MembraneState, step
 
 Floats = npt.NDArray[np.float64]
 Packed = npt.NDArray[np.uint8]
+
+TELL_EVERY = 64
+"""Steps between two words about progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +104,13 @@ class Response:
 Responses = Mapping[str, Response]
 
 
-def balance(graph: Graph, source: Graph, x: Floats, options: Options) -> Graph:
+def balance(
+    graph: Graph,
+    source: Graph,
+    x: Floats,
+    options: Options,
+    progress: Callable[[int, int], object] | None = None,
+) -> Graph:
     """Scale weights and biases of a spiking skeleton so that its rates follow the source's activations.
 
     Parameters
@@ -112,12 +121,18 @@ def balance(graph: Graph, source: Graph, x: Floats, options: Options) -> Graph:
         The folded rate graph, whose activations have the populations' names.
     x : ndarray of float64, shape (B, *input shape)
     options : Options
+    progress : callable of (done, total), optional
+        Called with steps done and all there are.
     """
     inputs = source_inputs(graph, source, x)
     alike = of_pools(graph, inputs, options)
     found: dict[str, Response] = {}
-    for node in graph.neurons:
+    total = options.steps * len(graph.neurons)
+    for number, node in enumerate(graph.neurons):
         z = inputs.pop(node.name)
+        if progress is not None:
+            options = dataclasses.replace(options, advance=_share_of(progress, number, options.steps, total))
+            options.advance(0.0)
         if is_encoder(node):
             found[node.name] = _encode(graph, node, x, options)
         else:
@@ -126,6 +141,13 @@ def balance(graph: Graph, source: Graph, x: Floats, options: Options) -> Graph:
             graph, found[node.name] = _settle(graph, graph[node.name], z, found, options, threshold)
         graph = _noted(graph, graph[node.name], z, found)
     return with_scales(graph, found)
+
+
+def _share_of(
+    progress: Callable[[int, int], object], number: int, steps: int, total: int
+) -> Callable[[float], object]:
+    """Return what takes the share of one population that is done, and tells it in steps of all."""
+    return lambda share: progress(int((number + share) * steps), total)
 
 
 def source_inputs(graph: Graph, source: Graph, x: Floats) -> dict[str, Floats]:
@@ -261,10 +283,13 @@ def _respond(
     packed = math.ceil(math.prod(z.shape[1:]) / 8) if node.op.spiking else 0
     train = np.zeros((options.steps if packed else 0, len(z), packed), np.uint8)
     rates, peak_drive, peak_membrane = np.zeros(z.shape), 0.0, 0.0
-    for rows in _in_cache(z):
+    parts = list(_in_cache(z))
+    for part, rows in enumerate(parts):
         before = {k: found[k].of(rows) for k in feeding(graph, node.name)}
         state = MembraneState.start(neuron, z[rows].shape)
         for t, drive in enumerate(drives(graph, node.name, before, options.steps)):
+            if t % TELL_EVERY == 0:
+                options.advance((part + t / options.steps) / len(parts))
             given = drive / threshold
             peak_drive = max(peak_drive, float(np.abs(given).max()))
             peak_membrane = max(peak_membrane, float(np.abs(state.v + given).max()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,6 +49,7 @@ def convert(
     output: str = "membrane",
     equalize: bool = False,
     seed: int = 0,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Graph:
     """Convert a trained rate network to spiking neurons.
 
@@ -70,6 +73,8 @@ def convert(
         Even out the weights of the channels between two layers first, as `equalize.equalize` does.
     seed : int
         Draws the calibration samples.
+    progress : callable of (done, total), optional
+        Called while populations are stepped one after the other, with steps done and all there are.
 
     Returns
     -------
@@ -92,7 +97,7 @@ def convert(
     x = relayout(graph, folded, draw(calibration, seed))
     skeleton = with_neurons(with_encoder(folded, x), neuron, output)
     options = Options(float(percentile), float(rate), int(STEPS if steps is None else steps))
-    spiking = fold(balance(skeleton, folded, x, options))
+    spiking = fold(balance(skeleton, folded, x, options, progress))
     spikes_out = spiking[spiking.sources(spiking.output.name)[0]].op.spiking
     spiking = spiking.with_meta(
         neuron=neuron, percentile=options.percentile, rate=options.rate, steps=options.steps, seed=int(seed),

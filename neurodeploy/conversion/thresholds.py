@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +16,19 @@ LEAST_OF_LAYER = 0.1
 """Smallest threshold of a channel, as part of its layer's: a few weak samples do not make a scale."""
 
 
+def _nothing(share: float) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Options:
-    """How to balance; as in `spiking.convert`."""
+    """How to balance; as in `spiking.convert`. `advance` is told what share of a population is done."""
 
     percentile: float
     rate: float
     steps: int
     per_channel: bool = True
+    advance: Callable[[float], object] = _nothing
 
 
 def thresholds(node: Node, z: Floats, options: Options) -> Floats:

@@ -33,6 +33,15 @@ def test_every_kind_of_neuron_follows_the_source_on_new_samples(network, rng, ne
     assert spiking.meta["neuron"] == neuron
 
 
+def test_progress_is_told_while_populations_are_stepped(network, rng):
+    told = []
+    convert(network, rng.random((8, 12)), steps=200, progress=lambda done, total: told.append((done, total)))
+    done, totals = zip(*told, strict=True)
+    assert set(totals) == {4 * 200}  # an encoder and three layers
+    assert list(done) == sorted(done)
+    assert len([d for d in done if 200 < d < 400]) >= 2  # also within a layer
+
+
 def test_more_steps_bring_a_soft_reset_closer_to_the_source(network, rng):
     x = rng.random((200, 12))
     errors = [
