@@ -23,7 +23,7 @@ from neurodeploy.diagnostics import render_all
 from neurodeploy.errors import OptionError
 from neurodeploy.program import Program
 from neurodeploy.reporting import Report
-from neurodeploy.reporting.changes import run_rows
+from neurodeploy.reporting.changes import apart_line, run_rows
 from neurodeploy.reporting.fits import verdict_line
 from neurodeploy.reporting.sarif import to_sarif
 from neurodeploy.reporting.text import change_table, core_table, program_text, whole_table
@@ -80,6 +80,8 @@ def _text(program: Program, figures: Mapping[str, Any]) -> str:
         parts.append(whole_table(rows))
     if figures["changes"]:
         parts.append(change_table(figures["changes"]))
+    if apart := apart_line(program):
+        parts.append(apart)
     found = stages.check(program)
     if found:
         parts.append(render_all(found))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -37,7 +39,7 @@ class Item:
         Parts of the resources that add up, those that delays take last.
     sets : tuple of frozenset
         Compartment profiles, thresholds and synapse formats, of which a core needs each once.
-    registers : hashable
+    registers : tuple of hashable
         What a core keeps once for all its blocks.
     axons : int
         Its input axons.
@@ -47,7 +49,7 @@ class Item:
 
     share: Floats
     sets: tuple[frozenset[Hashable], ...]
-    registers: Hashable
+    registers: tuple[Hashable, ...]
     axons: int
     ids: float
 
@@ -99,6 +101,34 @@ def pack(program: Program) -> list[list[int]]:
         cores[home].append(i)
         load[home] += found[i].share
     return sorted(sorted(blocks) for blocks in cores)
+
+
+KEPT_ONCE = (
+    "the lowest membrane", "the highest membrane", "whether the current decays at all", "the bits of a delay",
+)  # fmt: skip
+"""What the `registers` of an item say, in their order."""
+PAIRS = 200
+"""Most cores of which all pairs are looked at."""
+
+
+def kept_apart(program: Program) -> tuple[int, int, str] | None:
+    """Find two cores whose blocks would fit on one but for what a core keeps once, and say what that is.
+
+    Returns
+    -------
+    tuple of int, int, str, or None
+        A block of each, and how they differ.
+    """
+    found, room = items(program)
+    homes = [[i for i, c in enumerate(program.cores) if c == core] for core in sorted(set(program.cores))]
+    for a, b in itertools.combinations(homes[:PAIRS], 2):
+        one, other = found[a[0]].registers, found[b[0]].registers
+        differ = [what for what, x, y in zip(KEPT_ONCE, one, other, strict=True) if x != y]
+        alike = [dataclasses.replace(found[i], registers=one) for i in (*a, *b)]
+        fits = np.sum([item.share for item in alike], axis=0).max() <= 1 + 1e-12
+        if differ and fits and _agree(alike[:-1], alike[-1], room):
+            return a[0], b[0], " and ".join(differ)
+    return None
 
 
 def _agree(there: list[Item], new: Item, room: tuple[float, ...]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.compiler import packing
 from neurodeploy.compiler.traffic import by_distance
 from neurodeploy.program import Program
 from neurodeploy.recording import Recording
@@ -42,6 +43,19 @@ def change_rows(program: Program) -> list[Row]:
         if name != "within a core" and (before[name] or after[name]):
             rows.append(_row(f"spikes per step {name}", round(before[name], 1), round(after[name], 1)))
     return [*rows, *_narrowed(program)]
+
+
+def apart_line(program: Program) -> str:
+    """Say why blocks that look small enough for one core lie on two; nothing where they do not."""
+    if not program.cores or not program.options.get("share_cores", 1):
+        return ""
+    found = packing.kept_apart(program)
+    if found is None:
+        return ""
+    one, other = (program.blocks[i].name for i in found[:2])
+    return (
+        f"kept apart: {one} and {other} differ in {found[2]}, which a core of {program.target.id} keeps once"
+    )
 
 
 def _narrowed(program: Program) -> list[Row]:

@@ -46,7 +46,8 @@ TOO_MANY_OUTPUT_AXONS = Rule(
     "more when the "
     "other core is on another chip.",
     remedy="Let the layers behind take fewer cores: with fewer weight bits (--min-weight-bits 4 finds "
-    "where), or smaller. Convolutions take half the entries with --pop-axons pop16.",
+    "where), or smaller. Convolutions that are not compiled with --pop-axons pop16 take half the entries "
+    "with it, if no neuron listens to more axons than its ids reach.",
     example="a neuron that feeds more cores than there are entries",
 )  # fmt: skip
 TOO_MANY_COMPARTMENT_PROFILES = Rule(
@@ -97,8 +98,8 @@ ONLY_ON_ONE_CHIP = Rule(
     "network and fail "
     "on the board.",
     remedy="Give layers fewer weight bits, so that they take fewer cores (--min-weight-bits 4 finds "
-    "where), or make those behind this one smaller. Convolutions take half the entries with "
-    "--pop-axons pop16.",
+    "where), or make those behind this one smaller. Convolutions that are not compiled with "
+    "--pop-axons pop16 take half the entries with it, if no neuron listens to more axons than its ids reach.",
     example="nengo-loihi accepts the model, NxSDK answers 'Number of AxonCfg registers exceeded'",
 )  # fmt: skip
 TOO_MANY_WORDS_PER_AXON = Rule(

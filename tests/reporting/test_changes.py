@@ -9,7 +9,7 @@ from neurodeploy import stages
 from neurodeploy.cli import main
 from neurodeploy.cli.checking import cost_of_change
 from neurodeploy.compiler import compile
-from neurodeploy.reporting.changes import change_rows
+from neurodeploy.reporting.changes import apart_line, change_rows
 from neurodeploy.targets import target
 from tests.compiler.graphs import chain, dense, readout, spiking
 
@@ -54,6 +54,22 @@ def test_spikes_between_chips_fall_by_placement(rng):
         "spikes per step between chips"
     ]
     assert 0 < after <= before
+
+
+@pytest.mark.parametrize(("reset", "cores"), [("zero", 1), ("subtract", 2)])
+def test_blocks_that_a_register_keeps_apart_are_told(reset, cores, rng):
+    layers = [("a", dense(rng, 1, 1, scale=1.0)), ("n", spiking(reset=reset)), ("b", dense(rng, 1, 1))]
+    program = compile(chain((1,), [*layers, readout()]))
+    assert len(set(program.cores)) == cores
+    told = apart_line(program).partition(", which")[0]
+    assert told == (cores > 1) * "kept apart: n[0] and readout[0] differ in whether the current decays at all"
+
+
+def test_blocks_that_fill_their_cores_are_not_said_to_be_kept_apart(rng):
+    layers = [("a", dense(rng, 4, 1024)), ("n", spiking(reset="subtract")), ("b", dense(rng, 1024, 4))]
+    program = compile(chain((4,), [*layers, readout()]))
+    assert len(set(program.cores)) == 2
+    assert apart_line(program) == ""
 
 
 def test_nothing_is_told_where_nothing_is_laid_out(graph):
