@@ -163,7 +163,7 @@ class Chip:
         self._share_weights()
         self._watch_probes()
         self._tables = compiled.tables(self.layout)
-        self._work = room.workspace(self.layout, HORIZON)
+        self._most, self._work = 0, room.Room(self.layout, HORIZON, 0, product=False).workspace()
         self.trials = [Trial(self, i) for i in range(size)]
 
     def _seeds(self, size: int) -> list[int]:
@@ -242,6 +242,7 @@ class Chip:
         words = np.asarray(state["batch"][3]).astype(np.uint32)
         if state["t"] < 0 or (words.size and words[:, -1].max() > room.WORDS):
             raise ValueError("it stands before the first step, or its random numbers do behind their end")
+        room.check_pending(self.layout, np.asarray(state["batch"][1]))
         self.t, self.seed = state["t"], state["seed"]
         for mine, kept in zip(self.batch.arrays, state["batch"], strict=True):
             mine[:] = kept
@@ -273,12 +274,10 @@ class Chip:
         none = np.zeros((size, 0), np.int32)
         given = (np.zeros((size, 0)), starts, events, none, self.errors, np.zeros(0, np.int64))
         out = room.outputs(self.layout, (size, steps), self._watched, spikes=False)
-        most = int((starts[:, -1] - starts[:, 0]).max())
+        need = room.Room.of(self.layout, self.batch.fired, starts)
 
         def part(low: int, high: int) -> None:
-            work = self._work
-            if size > 1 or most:
-                work = room.workspace(self.layout, HORIZON, most=most)
+            work = self._work_of(need) if size == 1 else need.workspace()
             span = np.array([low, high, self.t, steps, 0, -1], np.int64)
             kernel()(span, self._tables, self._extras, work, self.batch.arrays, given, out)
 
@@ -287,6 +286,13 @@ class Chip:
         for trial in self.trials:
             trial.keep(out[5][trial.number])
         self._complain(int(np.bitwise_or.reduce(out[3][:, 0])))
+
+    def _work_of(self, need: room.Room) -> room.Arrays:
+        """Take the arrays of the run before where they are large enough."""
+        if need.most > self._most:
+            self._most = need.most
+            self._work = dataclasses.replace(need, horizon=HORIZON).workspace()
+        return self._work
 
     def places(self, source: Any, idxs: Any) -> npt.NDArray[np.int64]:
         """Positions of an input's neurons in the kernel."""

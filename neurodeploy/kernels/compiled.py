@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.kernels.build import cores, kernel, spread
-from neurodeploy.kernels.layout import HORIZON, Layout
-from neurodeploy.kernels.room import WORDS, Arrays, aligned, events_of, outputs, workspace
-from neurodeploy.kernels.state import Bools, Bytes, Ints, Longs, State, Trace
+from neurodeploy.kernels.layout import INTEGRATE, WIDEST_BIAS, Layout
+from neurodeploy.kernels.room import WORDS, Arrays, Room, aligned, check_pending, events_of, outputs
+from neurodeploy.kernels.state import Bools, Ints, Longs, State, Trace
 from neurodeploy.kernels.tiles import no_tiles
 
 Floats = npt.NDArray[np.float64]
@@ -46,7 +46,8 @@ class Batch:
     ----------
     cells : ndarray of int32, shape (B, 3 * N)
         Current, membrane and refractory counter by position.
-    fired : ndarray of uint8, shape (B, D, N)
+    fired : ndarray of int32, shape (B, D, N)
+        How often each spiked in the last D steps.
     counts : ndarray of int64, shape (B, N)
         Spikes of the group that is read out.
     random, traces, marks, learned
@@ -54,7 +55,7 @@ class Batch:
     """
 
     cells: Ints
-    fired: Bytes
+    fired: Ints
     counts: Longs
     random: npt.NDArray[np.uint32]
     traces: Ints
@@ -117,7 +118,7 @@ def at_rest(layout: Layout, batch: int, *, seeds: list[int] | None = None) -> Ba
     n, axons = layout.size, int(layout.learning[:, 1].sum())
     return Batch(
         aligned((batch, 3 * n), np.int32),
-        np.zeros((batch, layout.delay, n), np.uint8),
+        np.zeros((batch, layout.delay, n), np.int32),
         np.zeros((batch, n), np.int64),
         _twisters(layout, batch, seeds),
         np.zeros((batch, axons), np.int32),
@@ -149,6 +150,7 @@ def restore(layout: Layout, state: State) -> Batch:
     for part, values in zip(np.split(batch.cells, 3, axis=1), (state.u, state.v, state.wait), strict=True):
         part[:, layout.position] = values
     batch.fired[:, :, layout.position] = state.spiked
+    check_pending(layout, batch.fired)
     for name in ("random", "traces", "marks", "learned"):
         kept = getattr(state, name)
         if kept.size:
@@ -197,7 +199,13 @@ def advance(
     Returns
     -------
     Figures
+
+    Raises
+    ------
+    ValueError
+        If a per-sample bias is given that the kernel cannot add exactly.
     """
+    _check_bias(layout, bias)
     size = len(batch.cells)
     starts, events = events_of(train, layout.position, (size, steps))
     given = (
@@ -211,16 +219,13 @@ def advance(
     by_product = keep != "all" and size >= PAYS and countable(train) and unit_available()
     product = product_of(layout, readout, lists=keep == "spikes") if by_product else None
     extra, run = extras(layout, watch, product), kernel()
-    ahead = starts[:, np.minimum(np.arange(HORIZON, steps + HORIZON, HORIZON), steps)]
-    most = int((ahead - starts[:, :steps:HORIZON]).max(initial=0))
-    if most:  # what is still on its way may hold a neuron many times, too
-        most += int(batch.fired[:, :, : layout.outside].sum(axis=(1, 2), dtype=np.int64).max())
+    room = Room.of(layout, batch.fired, starts, product=by_product)
 
     def part(low: int, high: int) -> None:
         try:
             work = spare.pop()
         except IndexError:
-            work = workspace(layout, min(steps, HORIZON), most=most, product=by_product)
+            work = room.workspace()
         span = np.array([low, high, first, steps, *reading], np.int64)
         run(span, tables(layout), extra, work, batch.arrays, given, out)
         spare.append(work)
@@ -234,6 +239,17 @@ def advance(
         spiked = now != 0
         trace = Trace(u, v, wait, spiked, synops)
     return Figures(decisions, spikes, synops, flags[:, 0], spiked, trace)
+
+
+def _check_bias(layout: Layout, bias: Ints | None) -> None:
+    """Refuse per-sample biases that the first group's way of stepping would not wrap, or not add."""
+    if bias is None:
+        return
+    if layout.groups[0, 2] == INTEGRATE and np.abs(np.asarray(bias, np.int64)).max(initial=0) > WIDEST_BIAS:
+        raise ValueError(f"a per-sample bias is beyond {WIDEST_BIAS:,}; give the group such a bias itself")
+    gain, _, at_membrane = layout.noise[:, : layout.groups[0, 1]]
+    if (at_membrane * gain).any():
+        raise ValueError("the first group has noise at its membrane; per-sample biases cannot be added there")
 
 
 def countable(train: npt.NDArray[Any] | None) -> bool:

@@ -28,6 +28,9 @@ HORIZON = 64
 MEMO = 2048
 """Trains of host neurons kept for reuse: images have few grey levels."""
 
+WIDEST_BIAS = 2**22
+"""Up to which bias current and bias surely stay within 24 bits where neither decays."""
+
 OUTSIDE, INTEGRATE, GENERAL = range(3)
 """How a group is stepped: not at all; alike, and without decay but for the current; with everything."""
 
@@ -127,7 +130,14 @@ def lay_out(circuit: Circuit) -> Layout:
     Returns
     -------
     Layout
+
+    Raises
+    ------
+    ValueError
+        If neurons whose synapses learn have an order: those weights are kept in the circuit's.
     """
+    if any(circuit.groups[rule.target].order is not None for rule in circuit.learning):
+        raise ValueError("a group whose synapses learn has an order of neurons; leave Group.order out")
     starts = np.cumsum([0] + [-(-group.size // LANES) * LANES for group in circuit.groups])
     orders = [np.arange(group.size) if group.order is None else group.order for group in circuit.groups]
     groups = np.zeros((len(circuit.groups), 7), np.int64)
@@ -235,7 +245,7 @@ def _fill(group: Group, neurons: Ints, place: Longs) -> tuple[int, ...]:
         and same[1] >= 0
         and not c.decay_v.any()
         and int(c.refract.max()) <= 1
-        and int(np.abs(c.bias.astype(np.int64)).max()) <= 2**22
+        and int(np.abs(c.bias.astype(np.int64)).max()) <= WIDEST_BIAS
         and (group.noise is None or not group.noise.gain.any())
     )
     return (INTEGRATE, *same) if plain else (GENERAL, 0, 0, 0, 0)

@@ -77,7 +77,7 @@ def run(
         past = [*past[1:], spiked]
         history.append((u.copy(), v.copy(), wait.copy(), spiked))
     u_, v_, wait_, spiked_ = (np.stack(column, axis=1) for column in zip(*history, strict=True))
-    arriving = np.stack(past, axis=1).astype(np.uint8)
+    arriving = np.stack(past, axis=1).astype(np.int32)
     end = dataclasses.replace(state, step=state.step + steps, u=u, v=v, wait=wait, spiked=arriving)
     return Trace(u_, v_, wait_, spiked_, synops), end
 

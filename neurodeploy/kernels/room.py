@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,45 +28,94 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return raw[skip : skip + size].view(dtype).reshape(shape)
 
 
-def workspace(layout: Layout, horizon: int, *, most: int = 0, product: bool = False) -> Arrays:
-    """Make what one thread needs besides its samples: sums, lists of spikes, and trains kept for reuse.
+@dataclass(frozen=True, eq=False)
+class Room:
+    """How much a thread needs to run a batch for some steps; the only way to its arrays.
 
     Parameters
     ----------
+    layout : Layout
     horizon : int
         Steps at a time.
     most : int
-        Most spikes given from outside in so many steps.
+        Most spikes beyond one per neuron and step that the lists hold at a time.
     product : bool
         Whether any group runs by products.
     """
-    banks = (layout.size // SOURCES + 1) * product
-    n, columns, g = layout.size, horizon + layout.delay, len(layout.groups)
-    bias = aligned((n,), np.int32)
-    bias[:] = layout.neurons[2 * n : 3 * n]
-    room = layout.groups[:, 0] * columns
-    room[1:] += most
-    return (
-        aligned((n + 4 * LANES,), np.int16),  # vectors of zeros may reach beyond the end
-        aligned((n,), np.int32),
-        bias,
-        aligned((n * columns + most + LANES,), np.int32),
-        room,
-        aligned((g, columns), np.int64),
-        aligned((g, columns), np.int64),
-        aligned((g,), np.int64),
-        aligned((g,), np.int64),
-        aligned((n,), np.int32),
-        aligned((MEMO,), np.float64),
-        aligned((MEMO,), np.int64),
-        aligned((MEMO,), np.uint64),
-        aligned((WORDS + 2,), np.uint32),  # and one number of two words
-        aligned((layout.outside + LANES,), np.uint64),
-        aligned((layout.outside + LANES,), np.int32),
-        aligned((banks * SOURCES * HORIZON,), np.uint8),
-        aligned((LANES * (HORIZON + 1),), np.int32),
-        aligned((n if product else 0,), np.int32),
-    )
+
+    layout: Layout
+    horizon: int
+    most: int
+    product: bool
+
+    @classmethod
+    def of(cls, layout: Layout, fired: Ints, starts: Longs, *, product: bool = False) -> Room:
+        """Make room for what is on its way and what is given.
+
+        Parameters
+        ----------
+        layout : Layout
+        fired : ndarray of int32, shape (B, D, N)
+            As in `compiled.Batch`.
+        starts : ndarray of int64, shape (B, T + 1)
+            As `events_of` makes it.
+        product : bool
+            Whether any group runs by products.
+        """
+        steps = starts.shape[1] - 1
+        first = np.arange(0, max(steps, 1), HORIZON)
+        low, high = np.maximum(first - layout.delay, 0), np.minimum(first + HORIZON, steps)
+        most = int((starts[:, high] - starts[:, low]).max(initial=0))
+        if layout.outside:  # neurons inside spike once a step
+            waiting = fired[:, :, : layout.outside]
+            more = waiting.sum(axis=(1, 2), dtype=np.int64) - np.count_nonzero(waiting, axis=(1, 2))
+            most += int(more.max(initial=0))
+        return cls(layout, min(steps, HORIZON), most, product)
+
+    def workspace(self) -> Arrays:
+        """Make what one thread needs besides its samples: sums, lists of spikes, trains kept for reuse."""
+        layout, most = self.layout, self.most
+        banks = (layout.size // SOURCES + 1) * self.product
+        n, columns, g = layout.size, self.horizon + layout.delay, len(layout.groups)
+        bias = aligned((n,), np.int32)
+        bias[:] = layout.neurons[2 * n : 3 * n]
+        room = layout.groups[:, 0] * columns
+        room[1:] += most
+        return (
+            aligned((n + 4 * LANES,), np.int16),  # vectors of zeros may reach beyond the end
+            aligned((n,), np.int32),
+            bias,
+            aligned((n * columns + most + LANES,), np.int32),
+            room,
+            aligned((g, columns), np.int64),
+            aligned((g, columns), np.int64),
+            aligned((g,), np.int64),
+            aligned((g,), np.int64),
+            aligned((n,), np.int32),
+            aligned((MEMO,), np.float64),
+            aligned((MEMO,), np.int64),
+            aligned((MEMO,), np.uint64),
+            aligned((WORDS + 2,), np.uint32),  # and one number of two words
+            aligned((layout.outside + LANES,), np.uint64),
+            aligned((layout.outside + LANES,), np.int32),
+            aligned((banks * SOURCES * HORIZON,), np.uint8),
+            aligned((LANES * (HORIZON + 1),), np.int32),
+            aligned((n if self.product else 0,), np.int32),
+        )
+
+
+def check_pending(layout: Layout, fired: Ints) -> None:
+    """Refuse spikes on their way that no run leaves, for which there is no room.
+
+    Raises
+    ------
+    ValueError
+    """
+    top = np.zeros(layout.size, np.int64)
+    top[layout.position] = 1
+    top[: layout.outside] = np.iinfo(np.int32).max
+    if (fired < 0).any() or (fired > top).any():
+        raise ValueError("spikes on their way are negative, or more than one a step of a neuron on the chip")
 
 
 def outputs(layout: Layout, shape: tuple[int, int], watched: int, *, spikes: bool) -> Arrays:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +24,9 @@ class State:
         Steps done so far.
     u, v, wait : ndarray of int32, shape (B, N)
         Current, membrane, refractory counter; zero outside the chip.
-    spiked : ndarray of uint8, shape (B, D, N)
-        How often each neuron spiked in the last D steps, the newest last; D is the longest delay.
+    spiked : ndarray of int32, shape (B, D, N)
+        How often each neuron spiked in the last D steps, the newest last; D is the longest delay. Only a
+        neuron outside the chip can more than once a step.
     random : ndarray of uint32, shape (B, 625)
         Words of the Mersenne Twister and the position in them, where the circuit draws any.
     traces, marks, learned : ndarray of int32, shape (B, ...)
@@ -37,7 +37,7 @@ class State:
     u: Ints
     v: Ints
     wait: Ints
-    spiked: Bytes
+    spiked: Ints
     random: npt.NDArray[np.uint32]
     traces: Ints
     marks: Ints
@@ -48,7 +48,7 @@ class State:
         """Return the state before the first step of a circuit without noise and learning."""
         u, v, wait = np.zeros((3, batch, neurons), np.int32)
         none = np.zeros((batch, 0), np.int32)
-        spiked = np.zeros((batch, delay, neurons), np.uint8)
+        spiked = np.zeros((batch, delay, neurons), np.int32)
         return cls(0, u, v, wait, spiked, none.astype(np.uint32), none, none, none)
 
 

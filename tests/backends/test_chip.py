@@ -132,7 +132,8 @@ def test_a_run_in_chunks_equals_one_step_at_a_time():
     assert all(np.array_equal(a, b) for a, b in zip(one.batch.arrays, other.batch.arrays, strict=True))
 
 
-def test_spikes_that_are_given_twice_count_twice():
+@pytest.mark.parametrize("chunks", [[7], [1] * 7, [4, 3]])
+def test_spikes_that_are_given_many_times_count_many_times(chunks):
     block = loihi.block.LoihiBlock(3)
     block.compartment.configure_relu()
     synapse = loihi.block.Synapse(2)
@@ -149,9 +150,10 @@ def test_spikes_that_are_given_twice_count_twice():
     chip, emulator = Chip(model, seed=0), loihi.emulator.EmulatorInterface(model, seed=0)
     for target in (chip, emulator):
         spikes.spikes.clear()
-        for step, idxs in ((1, [0, 0, 1]), (2, []), (4, [1] * 300)):
+        for step, idxs in ((1, [0, 0, 1]), (2, []), (4, [1] * 300 + [0] * 900), (5, [1] * 130)):
             spikes.add_spikes(step, idxs)
-        target.run_steps(7)
+        for steps in chunks if target is chip else [7]:
+            target.run_steps(steps)
     same_state(chip, emulator)
 
 
