@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -39,27 +40,40 @@ PASS = 2 * TILE
 """Steps per product."""
 BANK = 64 * SOURCES
 """Bytes of the spikes of `SOURCES` sources in a horizon of 64 steps."""
+UNIT = "NEURODEPLOY_MATRIX_UNIT"
+"""Environment variable: 0 turns the matrix unit off."""
 FEATURES = ("amx-tile", "amx-int8")
 """As LLVM calls what is needed."""
 _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 """Linux on x86-64: the call by which a process asks for the registers, and their number."""
 
 
-def in_processor() -> bool:
-    """Whether code for the matrix unit can be made here."""
-    features = importlib.import_module("llvmlite.binding").get_host_cpu_features()
-    return sys.platform == "linux" and sys.maxsize > 2**32 and all(features.get(name) for name in FEATURES)
+@functools.cache
+def in_target() -> bool:
+    """Whether code for the matrix unit can be made: the processor that Numba compiles for has one.
+
+    That is this one unless ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` name another.
+    """
+    target = importlib.import_module("numba.core.registry").cpu_target.target_context
+    *_, features = target.codegen().magic_tuple()
+    found = {f"+{name}" for name in FEATURES} <= set(features.split(","))
+    return sys.platform == "linux" and sys.maxsize > 2**32 and found
+
+
+def lent() -> bool:
+    """Ask the system to let this process use the matrix unit."""
+    return bool(ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0)
 
 
 @functools.cache
 def available() -> bool:
-    """Whether the processor has a matrix unit and the system lets this process use it."""
-    return in_processor() and ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0
+    """Whether products go to the matrix unit: it is not turned off, can be compiled for, and is lent."""
+    return os.environ.get(UNIT) != "0" and in_target() and lent()
 
 
 def _unit(builder: Any, name: str, *args: Any) -> None:
     """Call an instruction of the matrix unit, or nothing where code for it cannot be made."""
-    if in_processor():
+    if in_target():
         kind = ir.FunctionType(ir.VoidType(), [arg.type for arg in args])
         builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), args)
 
