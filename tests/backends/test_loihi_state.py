@@ -255,7 +255,20 @@ def without(name):
     return lambda state: {k: v for k, v in state.items() if k != name}
 
 
+def with_spikes(change):
+    """Change the spikes on their way on the chip."""
+
+    def broken(state):
+        arrays = [*state["chip"]["batch"]]
+        arrays[1] = change(arrays[1])
+        return {**state, "chip": {**state["chip"], "batch": arrays}}
+
+    return broken
+
+
 BROKEN = {
+    "negative spikes": with_spikes(lambda fired: fired - 1),
+    "many spikes inside": with_spikes(lambda fired: np.full_like(fired, 2)),
     "empty": lambda state: {},
     "no dict": lambda state: None,
     "no hosts": without("hosts"),
@@ -276,6 +289,14 @@ def test_what_is_no_state_is_refused_and_changes_nothing(pair, broken, n_samples
     with pytest.raises(OptionError, match="this is no state of a LoihiSimulator"):
         sim.set_state(BROKEN[broken](earlier))
     assert sim.n_steps == 12
+    sim.run_steps(5)
+    assert_same(data_of(sim), expected)
+
+
+def test_a_state_that_counts_spikes_in_bytes_goes_on(pair):
+    """As they were kept before counts could be larger."""
+    sim, _, now, expected = pair[None]
+    sim.set_state(with_spikes(lambda fired: fired.astype(np.uint8))(now))
     sim.run_steps(5)
     assert_same(data_of(sim), expected)
 
