@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ LINE = 64
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Zeros that start on a cache line and share none with other arrays."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(size + 2 * LINE, np.uint8)
     skip = -raw.ctypes.data % LINE
     return raw[skip : skip + size].view(dtype).reshape(shape)
@@ -63,13 +64,15 @@ class Room:
             Whether any group runs by products.
         """
         steps = starts.shape[1] - 1
-        first = np.arange(0, max(steps, 1), HORIZON)
-        low, high = np.maximum(first - layout.delay, 0), np.minimum(first + HORIZON, steps)
-        most = int((starts[:, high] - starts[:, low]).max(initial=0))
-        if layout.outside:  # neurons inside spike once a step
-            waiting = fired[:, :, : layout.outside]
+        most = 0
+        if starts[-1:, -1:].any():
+            first = np.arange(0, max(steps, 1), HORIZON)
+            low, high = np.maximum(first - layout.delay, 0), np.minimum(first + HORIZON, steps)
+            most = int((starts[:, high] - starts[:, low]).max(initial=0))
+        waiting = fired[:, :, : layout.outside]  # neurons inside spike once a step
+        if waiting.size and waiting.max() > 1:
             more = waiting.sum(axis=(1, 2), dtype=np.int64) - np.count_nonzero(waiting, axis=(1, 2))
-            most += int(more.max(initial=0))
+            most += int(more.max())
         return cls(layout, min(steps, HORIZON), most, product)
 
     def workspace(self) -> Arrays:
