@@ -75,6 +75,6 @@ def run(
         np.zeros(products, np.int64), np.zeros((products, most), np.int64),
         np.zeros((products, most), np.int64), np.zeros(most, np.int64), np.zeros(most, np.int64),
         np.zeros(len(state.v), np.int64), np.zeros(len(state.traces), np.int32),
-        np.zeros(len(laid.traces), np.int64),
+        np.zeros(len(laid.traces), np.int64), np.zeros(most, np.int16),
     )  # fmt: skip
     return found.astype(np.int64)

@@ -14,23 +14,30 @@ from neurodeploy.kernels.online_engine import SPIKES, SYNOPS, learn_step, list_t
 from neurodeploy.learning.circuit import ERROR_ZERO, FULL, UNIT
 
 WHOLE = FULL * UNIT
+HELD = 128
+"""Rows that 16-bit sums surely hold: 128 * 255 < 2**15."""
 
 
 @jit_apart
 def emit(start: Any, size: Any, role: Any, rate: Any, x: Any, label: Any, drive: Any, fired: Any) -> None:
     """Let a source spike at an even pace."""
-    for i in range(start, start + size):
-        code: Any = FULL
-        if role == 1:
-            code = np.int64(x[i - start])
-        elif role == 2 and i - start != label:
-            code = 0
-        fired[i] = 0
-        if code:
-            drive[i] += code * rate
-            if drive[i] >= WHOLE:
-                drive[i] -= WHOLE
-                fired[i] = 1
+    spikes, far = fired[start : start + size], drive[start : start + size]
+    if rate == 0:
+        spikes[:] = 0
+    elif role == 1:
+        for i in range(size):
+            total = far[i] + np.int64(x[i]) * rate
+            spike = total >= WHOLE
+            far[i] = total - WHOLE * np.int64(spike)
+            spikes[i] = np.uint8(spike)
+    else:
+        for i in range(size):
+            spikes[i] = 0
+            if role != 2 or i == label:
+                far[i] += FULL * rate
+                if far[i] >= WHOLE:
+                    far[i] -= WHOLE
+                    spikes[i] = 1
 
 
 @jit_apart
@@ -47,17 +54,42 @@ def update_neurons(row: Any, v: Any, q: Any, fired: Any) -> None:
         arrived[i] = np.int32(0)
 
 
+@jit
+def row_of(lists: Any, k: Any, source: Any, w: Any, at: Any, size: Any) -> Any:
+    """Return the weights of the k-th spike's synapses."""
+    row = at + (lists[k] - source) * size
+    return w[row : row + size]
+
+
+@jit_apart
+def add_rows(lists: Any, begin: Any, end: Any, source: Any, w: Any, at: Any, size: Any, sums: Any) -> None:
+    """Add the rows of some spikes to 16-bit sums, four at a time."""
+    k = begin
+    while k + 4 <= end:
+        a, b = row_of(lists, k, source, w, at, size), row_of(lists, k + 1, source, w, at, size)
+        c, d = row_of(lists, k + 2, source, w, at, size), row_of(lists, k + 3, source, w, at, size)
+        for o in range(size):
+            sums[o] = np.int16(sums[o] + a[o] + b[o] + c[o] + d[o])
+        k += 4
+    while k < end:
+        a = row_of(lists, k, source, w, at, size)
+        for o in range(size):
+            sums[o] = np.int16(sums[o] + a[o])
+        k += 1
+
+
 @jit_apart
 def deliver(
-    lists: Any, count: Any, source: Any, w: Any, at: Any, size: Any, start: Any, shift: Any, q: Any
-) -> None:
+    lists: Any, count: Any, source: Any, w: Any, at: Any, size: Any, start: Any, shift: Any, q: Any,
+    narrow: Any,
+) -> None:  # fmt: skip
     """Add the rows of a population's spikes to the input of another."""
-    bits, into = np.int32(shift), q[start : start + size]
-    for k in range(source, source + count):
-        row = at + (lists[k] - source) * size
-        weights = w[row : row + size]
+    bits, into, sums = np.int32(shift), q[start : start + size], narrow[:size]
+    for first in range(source, source + count, HELD):
+        sums[:] = 0
+        add_rows(lists, first, min(first + HELD, source + count), source, w, at, size, sums)
         for o in range(size):
-            into[o] += np.int32(weights[o]) << bits
+            into[o] += np.int32(sums[o]) << bits
 
 
 @jit_apart
@@ -77,31 +109,30 @@ def deliver_some(
 
 
 @jit
-def error_code(i: Any, linear: Any, shift: Any, apical: Any, active: Any) -> Any:
+def error_code(i: Any, linear: Any, shift: Any, half: Any, apical: Any, active: Any) -> Any:
     """Return what a neuron's own program writes into ``y2``."""
     slope = np.int64(active[i]) | linear
-    return min(max(ERROR_ZERO + slope * (np.int64(apical[i]) >> shift), 0), 127)
+    return min(max(ERROR_ZERO + slope * ((np.int64(apical[i]) + half) >> shift), 0), 127)
 
 
 @jit_apart
-def write_errors(pops: Any, shift: Any, apical: Any, active: Any, errors: Any) -> None:
+def write_errors(pops: Any, shift: Any, half: Any, apical: Any, active: Any, errors: Any) -> None:
     """Let every neuron write its ``y2``."""
     for p in range(len(pops)):
         if pops[p, 4] == 0:
             for i in range(pops[p, 0], pops[p, 0] + pops[p, 1]):
-                errors[i] = error_code(i, pops[p, 5], shift, apical, active)
+                errors[i] = error_code(i, pops[p, 5], shift, half, apical, active)
 
 
 @jit_apart
 def list_spikes(pops: Any, fired: Any, lists: Any, counts: Any) -> Any:
-    """List who spiked, population by population; return how many."""
+    """List who spiked, population by population; return how many. Without branches: most do not."""
     total = 0
     for p in range(len(pops)):
         n = pops[p, 0]
         for i in range(pops[p, 0], pops[p, 0] + pops[p, 1]):
-            if fired[i]:
-                lists[n] = i
-                n += 1
+            lists[n] = i
+            n += np.int64(fired[i])
         counts[p] = n - pops[p, 0]
         total += counts[p]
     return total
@@ -110,7 +141,7 @@ def list_spikes(pops: Any, fired: Any, lists: Any, counts: Any) -> Any:
 @jit_apart
 def forward_step(
     pops: Any, rates: Any, projections: Any, phase: Any, sign: Any, x: Any, label: Any, drive: Any, v: Any,
-    q: Any, apical: Any, active: Any, fired: Any, lists: Any, counts: Any, w: Any, counters: Any,
+    q: Any, apical: Any, active: Any, fired: Any, lists: Any, counts: Any, w: Any, counters: Any, narrow: Any,
 ) -> None:  # fmt: skip
     """Let the spikes of the step before arrive, and every neuron spike or not."""
     for j in range(len(projections)):
@@ -126,7 +157,7 @@ def forward_step(
         elif counts[source]:
             deliver(
                 lists, counts[source], pops[source, 0], w, projections[j, 4], projections[j, 3],
-                pops[target, 0], projections[j, 5], apical if projections[j, 7] else q,
+                pops[target, 0], projections[j, 5], apical if projections[j, 7] else q, narrow,
             )  # fmt: skip
             counters[SYNOPS] += counts[source] * projections[j, 3]
     for p in range(len(pops)):
@@ -140,10 +171,10 @@ def forward_step(
 def run_samples(
     pops: Any, rates: Any, offsets: Any, phases: Any, projections: Any, layers: Any, trace_rows: Any,
     luts: Any, updates: Any, products: Any, factors: Any, readout: Any, error_shift: Any,
-    error_period: Any, v: Any, q: Any, fired: Any, drive: Any, apical: Any, active: Any, traces: Any,
-    w: Any, d: Any, t: Any, clock: Any, counters: Any, xs: Any, labels: Any,
+    error_half: Any, error_period: Any, v: Any, q: Any, fired: Any, drive: Any, apical: Any, active: Any,
+    traces: Any, w: Any, d: Any, t: Any, clock: Any, counters: Any, xs: Any, labels: Any,
     order: Any, n_phases: Any, learn: Any, found: Any, lists: Any, counts: Any, due: Any, pre: Any,
-    post: Any, rows: Any, columns: Any, errors: Any, alive: Any, living: Any,
+    post: Any, rows: Any, columns: Any, errors: Any, alive: Any, living: Any, narrow: Any,
 ) -> None:  # fmt: skip
     """Show samples; count spikes of the read-out in the first phase, and learn if told.
 
@@ -159,7 +190,7 @@ def run_samples(
         Phases to run; the first few are enough to see what a network answers.
     learn : bool
     found : ndarray of int32, shape (len(order), O)
-    lists, ..., columns
+    lists, ..., narrow
         Room to work in.
     """
     list_spikes(pops, fired, lists, counts)
@@ -174,7 +205,7 @@ def run_samples(
             for _ in range(phases[phase, 0]):
                 forward_step(
                     pops, rates, projections, phase, phases[phase, 2], x, label, drive, v, q, apical, active,
-                    fired, lists, counts, w, counters,
+                    fired, lists, counts, w, counters, narrow,
                 )  # fmt: skip
                 if phase == 0:
                     active |= fired
@@ -183,7 +214,7 @@ def run_samples(
                 if learn:
                     clock[1] += 1
                     if error_period and clock[1] & (error_period - 1) == 0:
-                        write_errors(pops, error_shift, apical, active, errors)
+                        write_errors(pops, error_shift, error_half, apical, active, errors)
                     learn_step(
                         clock[0], clock[1], phases[phase, 1], pops, projections, layers, trace_rows, luts,
                         updates, products, factors, fired, errors, lists, counts, traces, w, d, t, due, pre,

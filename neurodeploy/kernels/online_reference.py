@@ -134,7 +134,8 @@ def _learn(circuit: Circuit, network: Network, reward: int, seed: int, how: Arit
         if j.rule is None:
             continue
         slope = network.active[j.target] | int(circuit[j.target].linear)
-        error = ERROR_ZERO + slope * (network.apical[j.target] >> circuit.error_shift)
+        collected = network.apical[j.target] + circuit.error_half
+        error = ERROR_ZERO + slope * (collected >> circuit.error_shift)
         written = {"y3": np.array([reward]), "y2": np.clip(error, 0, 127)}
         partner = any(t.source == "partner" for t in j.rule.traces)
         behind = circuit[j.target].partner if partner else j.target

@@ -54,6 +54,7 @@ class Tables:
     factors: Array
     readout: int
     error_shift: int
+    error_half: int
     error_period: int
 
 
@@ -160,6 +161,7 @@ class _Builder:
             luts=np.array(self.luts, np.int64).reshape(-1, 2, 128, 2),
             readout=self.names.index(c.readout),
             error_shift=c.error_shift,
+            error_half=c.error_half,
             error_period=self.error_period,
             **{k: _table(rows) for k, rows in self.rows.items()},
         )

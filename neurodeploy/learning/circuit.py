@@ -112,6 +112,9 @@ class Circuit:
         How far a collected error is shifted right on its way into trace ``y2``.
     readout : str
         Population whose spikes in the first phase are the answer.
+    nearest : bool
+        Whether a collected error is rounded to the nearest on that way; otherwise down, which takes half a
+        code off every error on average.
 
     Raises
     ------
@@ -124,6 +127,7 @@ class Circuit:
     phases: tuple[Phase, ...]
     readout: str
     error_shift: int = 12
+    nearest: bool = False
 
     def __post_init__(self) -> None:
         for p in self.populations:
@@ -151,6 +155,11 @@ class Circuit:
         if found is None:
             raise OptionError(f"there is no population '{name}'")
         return found
+
+    @property
+    def error_half(self) -> int:
+        """What is added to a collected error before it is shifted."""
+        return (1 << self.error_shift) >> 1 if self.nearest else 0
 
     @property
     def plastic(self) -> tuple[Projection, ...]:

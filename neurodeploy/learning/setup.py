@@ -71,6 +71,12 @@ class Setup:
         right one is pulled up by the largest. 0 holds all outputs at what is wanted instead.
     gated : bool
         Whether errors reach only hidden neurons that spiked in the first phase.
+    error_shift : int
+    nearest : bool
+        How collected errors become codes, as in `circuit.Circuit`.
+    depress : int
+        Code that every error spike takes off hidden neurons' feedback, of either sign: whoever was on at an
+        error comes to be on less, which keeps layers sparse.
     """
 
     forward: int = 60
@@ -98,6 +104,9 @@ class Setup:
     free: int = 1
     gated: bool = False
     nudge: int = 0
+    error_shift: int = 12
+    nearest: bool = False
+    depress: int = 0
 
     def __post_init__(self) -> None:
         if self.forward < 1 or self.error < 1 or self.gap < 2:

@@ -26,11 +26,12 @@ RULES = [
     describe("eligibility", "dt = 2*u0*x1*y1 - 2^-2*u0*t\ndw = 2^2*u2*t*r1", X1, Y1),
     describe("delays", "dd = x0*y1 - y0*x2\ndw = 2^2*u1*x1*(d-3)*sgn(w-2)", X1, X2, Y1),
     describe("error", "dw = 2^1*u3*x1*(y2-64)", X1, Trace("y2", source="neuron")),
+    describe("at a spike", "dw = 2^-1*x0*(y2-64)", Trace("y2", source="neuron")),
     describe("signs", "dw = 3*u0*sgn(x1-9)*sgn(y1-4) + y0*(x2-20)", X1, X2, Y1),
 ]
 
 
-def circuit(rule, rng, sizes=(7, 6, 5)):
+def circuit(rule, rng, sizes=(7, 6, 5), *, nearest=False):
     """Two plastic layers, a label that comes in the second phase, and a way back."""
     pops = [Population("in", sizes[0], role="data", rates=(700, 0, 900),
                        offsets=rng.integers(0, 255 * 1024, sizes[0]))]  # fmt: skip
@@ -52,12 +53,12 @@ def circuit(rule, rng, sizes=(7, 6, 5)):
     phases = (Phase("forward", 9), Phase("gap", 2, collect=-1), Phase("error", 9, reward=1))
     pops[2] = dataclasses.replace(pops[2], linear=True)
     pops += [Population("e0", 6, 100 * 64, -(2**12), partner="h0", subtract=True)]
-    return Circuit(tuple(pops), tuple(joins), phases, "h1", error_shift=10)
+    return Circuit(tuple(pops), tuple(joins), phases, "h1", error_shift=10, nearest=nearest)
 
 
-def agree(rule, seed, how=DEFAULT, samples=4):
+def agree(rule, seed, how=DEFAULT, samples=4, *, nearest=False):
     rng = np.random.default_rng(seed)
-    made = circuit(rule, rng)
+    made = circuit(rule, rng, nearest=nearest)
     x, labels = rng.integers(0, 256, (samples, 7)).astype(np.uint8), rng.integers(0, 5, samples)
     laid, state = online_tables.tables(made, seed=seed, arithmetic=how)
     found = online.run(laid, state, x, labels)
@@ -87,6 +88,12 @@ def test_every_kind_of_rule_equals_the_oracle(rule, seed):
 def test_named_disagreements_equal_the_oracle_too(how):
     for rule in (RULES[0], RULES[3]):
         agree(rule, 5, how)
+
+
+def test_errors_rounded_to_the_nearest_equal_the_oracle_and_teach_something_else():
+    error = next(r for r in RULES if r.name == "error")
+    found = [agree(error, 3, nearest=n)[1].w for n in (False, True)]
+    assert (found[0] != found[1]).any()
 
 
 def test_the_test_is_not_empty():
