@@ -24,6 +24,8 @@ NEW_BAR, LOST_BAR = 0.85, 1.5
 ROWS: dict[str, tuple[float | None, float | None, str, str]] = {
     "delta": (None, None, "layers below stay as drawn: the control", ""),
     "dfa": (98.1, 97.2, "", ""),
+    "sign-dfa": (98.1, 97.2, "", ""),
+    "erbp": (98.1, 97.2, "", ""),
     "drtp": (96.5, 95.5, "", ""),
     "fa": (98.0, 97.0, "", ""),
     "kolen-pollack": (98.3, 97.3, "", ""),

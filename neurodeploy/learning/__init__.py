@@ -10,6 +10,7 @@ from neurodeploy.learning.direct import DirectFeedbackAlignment
 from neurodeploy.learning.drtp import DirectRandomTargetProjection
 from neurodeploy.learning.emstdp import EMSTDP
 from neurodeploy.learning.equilibrium import EquilibriumPropagation
+from neurodeploy.learning.error_triggered import EventDrivenRandomBackprop
 from neurodeploy.learning.gated_backprop import GatedBackprop
 from neurodeploy.learning.generec import GeneralizedRecirculation
 from neurodeploy.learning.hebbian import Hebbian
@@ -19,6 +20,7 @@ from neurodeploy.learning.oja import Oja
 from neurodeploy.learning.pes import PES
 from neurodeploy.learning.rate import AnyRule, PhasedRule, RateRule
 from neurodeploy.learning.reward_stdp import RewardSTDP
+from neurodeploy.learning.sign_direct import SignDirectFeedbackAlignment
 from neurodeploy.learning.sign_symmetry import SignSymmetry
 from neurodeploy.learning.stdp import PairSTDP
 from neurodeploy.learning.voja import Voja
@@ -34,6 +36,8 @@ DEEP: dict[str, RateRule] = {
         LocalDerivative(),
         SignSymmetry(),
         DirectFeedbackAlignment(),
+        SignDirectFeedbackAlignment(),
+        EventDrivenRandomBackprop(),
         DirectRandomTargetProjection(),
         KolenPollack(),
         SegregatedDendrites(),

@@ -62,7 +62,7 @@ def circuit(
     Raises
     ------
     OptionError
-        If the rule's way back has no circuit.
+        If the rule's way back has no circuit, or not with this setup.
     """
     made = setup or Setup()
     path = rule.chip().feedback.path
@@ -77,14 +77,17 @@ def circuit(
         joins += [*layered.targets(sizes[-1]), *layered.from_output(names[:-1], sizes, made, rng)]
     elif path != "settling":
         joins += _errors(sizes[-1], made)
-    if path in ("direct", "label"):
+    if path == "direct-signs":
+        populations, joins = (*populations, *_relays(sizes[-1])), [*joins, *_once(sizes[-1])]
+    if path in ("direct", "direct-signs", "label"):
         joins += _back(path, names[:-1], sizes, made, rng)
     if path == "settling":
         joins += _scaled_all(layered.settling(rule.chip(), names, sizes, made, rng), made)
     if path == "layered":
         more, added = layered.feedback(rule.chip(), names, sizes, made, rng)
         populations, joins = (*populations, *more), [*joins, *_scaled_all(added, made)]
-    return Circuit(populations, (*joins, *_gates(populations, made)), made.phases, "out")
+    joined = (*joins, *_gates(populations, made))
+    return Circuit(populations, joined, made.phases, "out", made.error_shift, made.nearest)
 
 
 def _scaled_all(joins: Sequence[Projection], s: Setup) -> list[Projection]:
@@ -95,12 +98,18 @@ def _scaled_all(joins: Sequence[Projection], s: Setup) -> list[Projection]:
 def form(rule: AnyRule, setup: Setup) -> Rule:
     """Return what a rule's synapses run under a setup, before its numbers are put in."""
     chip = rule.chip()
-    if setup.mechanism == "two-phase":
+    if chip.feedback.mechanism == "neuron-trace" and setup.mechanism == "two-phase":
+        raise OptionError(
+            f"rule '{rule.name}' reads what neurons collect; its setup lets errors make them spike"
+        )
+    if setup.mechanism in ("two-phase", chip.feedback.mechanism):
         return chip
     return forms.neuron_trace(chip.name, chip.feedback, layers=chip.layers)
 
 
-PATHS = ("local", "direct", "label", "layered", "output", "settling")
+ONCE = ("below_once", "above_once")
+"""Relays of error neurons, where only signs are sent."""
+PATHS = ("local", "direct", "direct-signs", "label", "layered", "output", "settling")
 """Ways back that there are circuits for."""
 
 
@@ -211,6 +220,20 @@ def _errors(classes: int, s: Setup) -> list[Projection]:
     ]
 
 
+def _relays(classes: int) -> list[Population]:
+    """Return what spikes once in a phase, at the first spike of an error neuron."""
+    return [Population(name, classes, 0, floor_at((ERROR_UNIT << WEIGHT_SHIFT) * 64)) for name in ONCE]
+
+
+def _once(classes: int) -> list[Projection]:
+    found = []
+    for source, name in zip(("below", "above"), ONCE, strict=True):
+        one = np.ones((1, classes), np.int64)
+        found.append(Projection(source, name, ERROR_UNIT * one, one_to_one=True))
+        found.append(Projection(name, name, -254 * one, GATE, one_to_one=True))
+    return found
+
+
 def _back(
     path: str, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
 ) -> list[Projection]:
@@ -222,9 +245,10 @@ def _back(
             found.append(Projection("label", name, drawn, s.reach[1], apical=apart, gated=s.gated))
             continue
         other = even(rng.uniform(-s.feedback, s.feedback, drawn.shape)) if s.shuffled else -drawn
+        below, above = ONCE if path == "direct-signs" else ("below", "above")
         found += [
-            Projection("below", name, drawn, s.reach[1], apical=apart, gated=s.gated),
-            Projection("above", name, other, s.reach[1], apical=apart, gated=s.gated),
+            Projection(below, name, even(drawn - s.depress), s.reach[1], apical=apart, gated=s.gated),
+            Projection(above, name, even(other - s.depress), s.reach[1], apical=apart, gated=s.gated),
         ]
     return found
 

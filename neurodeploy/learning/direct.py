@@ -22,17 +22,10 @@ def from_output(network: Network, rng: np.random.Generator) -> Layers:
 class DirectFeedbackAlignment:
     """Send the error to every layer: ``L_n = B_n e``.
 
-    Parameters
-    ----------
-    signs : bool
-        Whether only the sign of every error is sent.
-
     References
     ----------
     .. [1] A. Nøkland (2016), Direct feedback alignment provides learning in deep neural networks, NeurIPS.
     """
-
-    signs: bool = False
 
     name: ClassVar[str] = "dfa"
     equation: ClassVar[str] = "dw = -rate * psi * (B error) * pre"
@@ -44,8 +37,7 @@ class DirectFeedbackAlignment:
 
     def signals(self, network: Network, activity: Activity, error: Floats, wanted: Floats) -> Layers:
         """Send the error to every layer."""
-        sent = np.sign(error) if self.signs else error
-        return (*(sent @ back.T for back in network.feedback), error)
+        return (*(error @ back.T for back in network.feedback), error)
 
     def teach(self, network: Network, activity: Activity, signals: Layers, *, rate: float) -> Network:
         """Change nothing: feedback is fixed."""

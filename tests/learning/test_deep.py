@@ -41,7 +41,8 @@ def test_feedback_never_reads_a_forward_weight():
 
 @pytest.mark.parametrize(
     ("rule", "back"),
-    [("delta", set()), ("dfa", {"below", "above"}), ("drtp", {"label"})],
+    [("delta", set()), ("dfa", {"below", "above"}), ("drtp", {"label"}),
+     ("sign-dfa", {"below_once", "above_once"})],
 )
 def test_the_way_back_is_that_of_the_rule(rule, back):
     wired = made(rule)
@@ -129,7 +130,8 @@ def test_on_the_circuit_weights_and_learned_feedback_change_alike():
 @pytest.mark.parametrize(
     ("rule", "setup"),
     [("fa", LAYERED), ("local-fa", LAYERED), ("kolen-pollack", LAYERED | {"feedback": 20}),
-     ("dendrites", PHASES)],
+     ("dendrites", PHASES), ("sign-dfa", {"mechanism": "neuron-trace", "nearest": True}),
+     ("erbp", {"mechanism": "neuron-trace", "exponents": (-6, -6, -5)})],
 )  # fmt: skip
 def test_rules_with_other_ways_back_learn_too_and_fit_loihi2(rule, setup):
     wired = made(rule, **{"exponents": (-6, -6, -3), "feedback": 60} | setup)
@@ -140,6 +142,36 @@ def test_rules_with_other_ways_back_learn_too_and_fit_loihi2(rule, setup):
     online.run(laid, state, codes, labels)
     found = online.run(laid, state, codes, labels, learn=False, phases=3)
     assert (found.argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_relays_of_signs_spike_once_for_any_number_of_errors():
+    """Each relay brings every hidden neuron its weight once, however often its error neuron spikes."""
+    x, labels = blobs(np.random.default_rng(1), 1)
+    wired = made("sign-dfa", mechanism="neuron-trace", error_shift=6)
+    laid, state = online_tables.tables(wired)
+    online.run(laid, state, deep.codes(x, divide_by=1), labels, learn=False)
+    below, above = (wired.projection(n, "h1").weight for n in ("below_once", "above_once"))
+    right = np.arange(3) == labels[0]
+    silent = below[:, right].sum(axis=1)  # the right output was silent; of the others some spiked
+    possible = [silent + above[:, [k for k in (0, 1, 2) if not right[k] and on >> k & 1]].sum(axis=1)
+                for on in range(8)]  # fmt: skip
+    found = counts(wired, state, laid, "h1")
+    assert any((found == p).all() for p in possible)
+
+
+def test_errors_are_rounded_to_the_nearest_if_told():
+    """Rounded down, errors of both signs sum to less than 0; to the nearest they cancel."""
+    down, nearest = made(), made(nearest=True)
+    assert (down.error_half, nearest.error_half) == (0, 2**11)
+    collected = np.arange(-(2**14), 2**14)
+    sums = [((collected + c.error_half) >> c.error_shift).sum() for c in (down, nearest)]
+    assert sums[0] == -len(collected) // 2
+    assert abs(sums[1]) < len(collected) / 2**11
+
+
+def test_a_rule_that_reads_what_neurons_collect_has_no_form_in_two_phases():
+    with pytest.raises(OptionError, match="reads what neurons collect"):
+        made("erbp")
 
 
 def test_errors_of_emstdp_reach_only_neurons_that_spiked():

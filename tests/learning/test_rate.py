@@ -9,9 +9,10 @@ from neurodeploy.demo_data import digits
 from neurodeploy.learning import DEEP, engine, rate
 from neurodeploy.learning.alignment import FeedbackAlignment
 from neurodeploy.learning.backprop import Backprop
-from neurodeploy.learning.direct import DirectFeedbackAlignment
+from neurodeploy.learning.error_triggered import EventDrivenRandomBackprop
 from neurodeploy.learning.kolen_pollack import KolenPollack
 from neurodeploy.learning.rate import RateRule
+from neurodeploy.learning.sign_direct import SignDirectFeedbackAlignment
 
 SIZES = (7, 6, 5, 4)
 
@@ -40,7 +41,8 @@ def test_every_rule_says_what_it_does_and_what_a_chip_runs(name):
     assert rule.name == name == rule.chip().name
     assert rule.equation.startswith("dw =")
     assert rule.reference
-    assert "u7*t" in rule.chip("y3").text
+    counts, collects = "u7*t" in rule.chip("y3").text, "(y2-64)" in rule.chip("y3").text
+    assert counts != collects
 
 
 def test_backprop_is_the_gradient(rng, batch):
@@ -88,8 +90,24 @@ def test_direct_feedback_alignment_is_its_papers_equation(rng, batch):
     e, (x, *_), (s1, *_) = parts(DEEP["dfa"], net, *batch)
     weights, _ = rate.changes(DEEP["dfa"], net, *batch)
     assert weights[0] == pytest.approx(((e @ net.feedback[0].T) * s1).T @ x / 9)
-    signs, _ = rate.changes(DirectFeedbackAlignment(signs=True), net, *batch)
+
+
+def test_by_signs_hidden_layers_do_not_know_how_large_an_error_is(rng, batch):
+    net = drawn(DEEP["sign-dfa"], rng)
+    e, (x, *_), (s1, *_) = parts(DEEP["sign-dfa"], net, *batch)
+    signs, _ = rate.changes(DEEP["sign-dfa"], net, *batch)
     assert signs[0] == pytest.approx(((np.sign(e) @ net.feedback[0].T) * s1).T @ x / 9)
+    some, _ = rate.changes(SignDirectFeedbackAlignment(dead=0.2), net, *batch)
+    sent = np.where(abs(e) > 0.2, np.sign(e), 0)
+    assert some[0] == pytest.approx(((sent @ net.feedback[0].T) * s1).T @ x / 9)
+
+
+def test_errors_that_are_too_small_trigger_nothing(rng, batch):
+    rule = EventDrivenRandomBackprop(trigger=0.2)
+    net = drawn(rule, rng)
+    e, (x, *_), (s1, *_) = parts(rule, net, *batch)
+    weights, _ = rate.changes(rule, net, *batch)
+    assert weights[0] == pytest.approx(((np.where(abs(e) > 0.2, e, 0) @ net.feedback[0].T) * s1).T @ x / 9)
 
 
 def test_target_projection_needs_no_error(rng, batch):
