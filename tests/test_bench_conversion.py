@@ -1,5 +1,7 @@
 """The benchmark of conversion: its baseline computes the source, and what it compares is the same network."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,30 @@ def test_images_in_class_folders_are_read_from_a_zip(tmp_path):
     assert read["x_train"].shape == (2, 8, 8, 3)
     assert read["y_test"].tolist() == [0, 1]
     assert read["x_test"][1].mean() == pytest.approx(200, abs=3)
+
+
+def test_a_measured_row_takes_its_place_among_others():
+    rows = [{"steps": 16, "balancing": "ours", "lost": 1}, {"steps": 128, "balancing": "ours", "lost": 2}]
+    before = {"model": "a", "runs": rows, "test_samples": 9}
+    new = {"steps": 64, "balancing": "ours", "lost": 3}
+    kept = bench.merged(before, {"model": "a", "test_samples": 9, "runs": [new]})
+    assert [row["steps"] for row in kept["runs"]] == [16, 64, 128]
+    again = bench.merged(kept, {"model": "a", "test_samples": 9, "runs": [{**new, "lost": 4}]})
+    assert [row["lost"] for row in again["runs"]] == [1, 4, 2]
+
+
+def test_rows_of_another_model_or_of_other_samples_go():
+    before = {"model": "a", "runs": [{"steps": 16}], "test_samples": 9}
+    for other in ({"model": "b", "test_samples": 9}, {"model": "a", "test_samples": 8}):
+        piece = {**other, "runs": [{"steps": 64}]}
+        assert bench.merged(before, piece) == piece
+
+
+def test_results_of_two_runs_lie_beside_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results.json")
+    bench.keep("net", "peers", {"tools": {"ours": {"runs": []}}})
+    bench.keep("net", "peers", {"tools": {"theirs": {"runs": []}}})
+    bench.keep("other", "emulator", {"runs": [{"steps": 16}]})
+    models = json.loads(bench.RESULTS.read_text())["models"]
+    assert list(models["net"]["peers"]["tools"]) == ["ours", "theirs"]
+    assert models["other"]["emulator"]["runs"] == [{"steps": 16}]

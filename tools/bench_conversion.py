@@ -1,8 +1,9 @@
 """Measure conversion: what spikes lose on the chip's emulator, and what plain balancing and other tools lose.
 
-    python tools/bench_conversion.py --mnist mnist.npz                     digits and MNIST, everything here
+    python tools/bench_conversion.py                                       all our models with data here
+    python tools/bench_conversion.py --models cifar_cnn --steps 64         some models, steps, or balancings
     python tools/bench_conversion.py --only peers --spikingjelly PYTHON    that tool, in its own environment
-    python tools/bench_conversion.py --model cifar.keras --data D.npz      another model; CIFAR's .zip too
+    python tools/bench_conversion.py --model other.keras --data D.npz      another model; a .zip of images too
 
 Part `emulator` converts with the defaults and three seeds, which draw the calibration samples, for runs of
 16, 32, 64 and 128 steps, and runs all test samples in the chip's integers: accuracy, spikes and synaptic
@@ -14,14 +15,17 @@ samples.
 Part `tune`, on demand, tunes the conversion on training samples first. Part `rounding`, on demand, gives
 weights fewer bits, to the nearest code and adaptively.
 
-Nothing is chosen on test samples, and each setting sees them once. What was measured goes to
-tools/results/bench_conversion.json.
+Nothing is chosen on test samples, and each setting sees them once. Every row goes to
+tools/results/bench_conversion.json as soon as it is measured, beside other rows, those of runs at the same
+time too; what was measured on another model of that name, or on other samples, it replaces.
 """
 
 import argparse
+import contextlib
 import functools
 import io
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -34,11 +38,21 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+
+from data_folder import find  # noqa: E402
+
 RESULTS = ROOT / "tools" / "results" / "bench_conversion.json"
+OURS = (
+    "digits_mlp", "digits_cnn", "digits_resnet", "digits_mobilenet", "mnist_cnn",
+    *sorted(path.stem for path in (ROOT / "models").glob("cifar_*.pt2")),
+)  # fmt: skip
 STEPS = (16, 32, 64, 128)
 SEEDS = (0, 1, 2)
 PERCENTILE = 99.9
 CALIBRATION = 256
+ROW = ("steps", "balancing", "weight_bits")
+"""What tells the rows of a part from each other."""
 ROUNDING_BITS, ROUNDING_STEPS = (8, 6, 4, 3), 32
 TUNING = {"samples": 20_000, "epochs": 3, "learning_rate": 3e-4}
 
@@ -58,11 +72,17 @@ def cases(args):
         yield args.model.stem, graph, mixed(read(args.data), graph), args.divide_by
         return
     split = digits()
-    data = {k: getattr(split, k) for k in ("x_train", "y_train", "x_test", "y_test")}
-    for name in ("digits_mlp", "digits_cnn"):
-        yield name, nd.load(ROOT / "models" / f"{name}.keras"), data, 1.0
-    if args.mnist:
-        yield "mnist_cnn", nd.load(ROOT / "models" / "mnist_cnn.keras"), read(args.mnist), 255.0
+    embedded = {k: getattr(split, k) for k in ("x_train", "y_train", "x_test", "y_test")}
+    files = {"mnist": args.mnist or find("mnist.npz"), "cifar": args.data or find("cifar10_jpeg.zip")}
+    for name in args.models or OURS:
+        graph, kind = nd.load(next((ROOT / "models").glob(f"{name}.[kp]*"))), name.split("_")[0]
+        if kind == "digits":
+            yield name, graph, embedded, 1.0
+        elif files[kind] is None:
+            print(f"{name} is left out: no data set", file=sys.stderr)
+        else:
+            data = read(files[kind])
+            yield name, graph, data if kind == "mnist" else mixed(data, graph), 255.0
 
 
 def read(path):
@@ -156,7 +176,7 @@ def with_readout_range(graph, x, steps):
 BALANCINGS = {
     "neurodeploy": ours,
     "plain percentile": plain,
-    "percentile, subtract": functools.partial(plain, neuron="if-soft"),
+    "percentile by subtraction": functools.partial(plain, neuron="if-soft"),
 }
 """The plain one with Loihi's reset to zero, and with the reset of Rueckauer et al."""
 
@@ -188,32 +208,30 @@ def on_emulator(graph, data, divide_by, steps, make, seeds):
 
 
 def emulator_part(name, graph, data, divide_by, args):
-    """Return all rows of one model."""
+    """Yield all rows of one model."""
     if args.limit:
         data = data | {k: data[k][: args.limit] for k in ("x_test", "y_test")}
     source = source_accuracy(graph, data, divide_by)
-    result = {"source_accuracy": source, "test_samples": len(data["x_test"]), "runs": []}
-    result["part_of_the_samples"] = args.limit is not None
+    head = {"source_accuracy": source, "test_samples": len(data["x_test"])}
+    head["part_of_the_samples"] = args.limit is not None
     for steps in args.steps:
-        for balancing, make in BALANCINGS.items():
-            rows = on_emulator(graph, data, divide_by, steps, make, args.seeds)
+        for balancing in args.balancings or BALANCINGS:
+            rows = on_emulator(graph, data, divide_by, steps, BALANCINGS[balancing], args.seeds)
             mean = {k: statistics.mean(r[k] for r in rows) for k in ("accuracy", "spikes", "synops")}
             entry = {"balancing": balancing, "steps": steps, "lost_points": source - mean["accuracy"]}
-            result["runs"].append({**entry, **mean, "seeds": rows})
+            yield {**head, "runs": [{**entry, **mean, "seeds": rows}]}
             print(
-                f"{name:12s} {balancing:17s} T={steps:<4d} {mean['accuracy']:6.2f} % "
+                f"{name:12s} {balancing:25s} T={steps:<4d} {mean['accuracy']:6.2f} % "
                 f"({source - mean['accuracy']:+.2f} lost), {mean['spikes']:,.0f} spikes, "
                 f"{mean['synops']:,.0f} synops per sample",
                 flush=True,
             )
-    return result
 
 
 def tune_part(name, graph, data, divide_by, args):
     """Tune the conversion of one seed on training samples, and run it over all test samples."""
     import neurodeploy as nd
 
-    rows = []
     for steps in args.steps:
         spiking = ours(graph, data, divide_by, steps, SEEDS[0])
         x, y = (data[f"{k}_train"][: TUNING["samples"]] for k in "xy")
@@ -224,9 +242,8 @@ def tune_part(name, graph, data, divide_by, args):
             "spikes": recording.spikes_per_sample, "synops": recording.synops_per_sample, "epoch": tuned.best,
             "held_out": [[e.number, 100 * e.accuracy, e.spikes] for e in tuned.epochs],
         }  # fmt: skip
-        rows.append(row)
+        yield {"seed": SEEDS[0], **TUNING, "runs": [row]}
         print(f"{name:12s} tuned T={steps:<4d} {row['accuracy']:6.2f} %, epoch {tuned.best}", flush=True)
-    return {"seed": SEEDS[0], **TUNING, "runs": rows}
 
 
 def rounding_part(name, graph, data, divide_by, args):
@@ -234,7 +251,7 @@ def rounding_part(name, graph, data, divide_by, args):
     import neurodeploy as nd
 
     x, y = (data[f"{k}_test"][: args.limit] for k in "xy")
-    result = {"steps": ROUNDING_STEPS, "test_samples": len(x), "runs": []}
+    head = {"steps": ROUNDING_STEPS, "test_samples": len(x)}
     for bits in ROUNDING_BITS:
         rows = []
         for seed in args.seeds:
@@ -243,9 +260,8 @@ def rounding_part(name, graph, data, divide_by, args):
             pair = {"nearest": spiking.with_meta(weight_bits=bits), "adaptive": adapted}
             rows.append({"seed": seed, **{k: 100 * nd.run(g, x).accuracy(y) for k, g in pair.items()}})
         mean = {k: statistics.mean(r[k] for r in rows) for k in ("nearest", "adaptive")}
-        result["runs"].append({"weight_bits": bits, **mean, "seeds": rows})
+        yield {**head, "runs": [{"weight_bits": bits, **mean, "seeds": rows}]}
         print(f"{name:12s} {bits} bits: {mean['nearest']:.2f} % nearest, {mean['adaptive']:.2f} % adaptive")
-    return result
 
 
 # --- beside other tools, in floats --------------------------------------------------------------------------
@@ -260,7 +276,8 @@ def peers_part(name, graph, data, divide_by, args):
     try:
         layers, arrays = as_chain(folded)
     except ValueError as why:
-        return {"skipped": str(why)}
+        yield {"skipped": str(why)}
+        return
     chosen = np.random.default_rng(SEEDS[0]).choice(len(data["x_train"]), CALIBRATION, replace=False)
     arrays |= {
         "x_calibration": entering(folded, data["x_train"][chosen], divide_by).astype(np.float32),
@@ -268,18 +285,17 @@ def peers_part(name, graph, data, divide_by, args):
         "x_test": entering(folded, data["x_test"][: args.peer_samples], divide_by).astype(np.float32),
         "y_test": data["y_test"][: args.peer_samples],
     }
-    result = {"test_samples": len(arrays["x_test"]), "tools": {}}
-    result["tools"]["neurodeploy"] = ours_in_floats(graph, data, divide_by, args)
     pythons = {"nengo-dl": args.nengo_dl, "spikingjelly": args.spikingjelly}
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder, "model.npz"), layers=json.dumps(layers), **arrays)
-        for tool, python in pythons.items():
-            if python:
-                result["tools"] |= ask(tool, python, Path(folder, "model.npz"), args.steps)
-    for tool, rows in result["tools"].items():
-        told = ", ".join(f"T={r['steps']} {r['accuracy']:.2f} %" for r in rows["runs"])
-        print(f"{name:12s} {tool:40s} {told}", flush=True)
-    return result
+        asked = [functools.partial(ours_in_floats, graph, data, divide_by, args)]
+        model = Path(folder, "model.npz")
+        asked += [functools.partial(ask, t, p, model, args.steps) for t, p in pythons.items() if p]
+        for tools in (measure() for measure in asked):
+            yield {"test_samples": len(arrays["x_test"]), "tools": tools}
+            for tool, rows in tools.items():
+                told = ", ".join(f"T={r['steps']} {r['accuracy']:.2f} %" for r in rows["runs"])
+                print(f"{name:12s} {tool:40s} {told}", flush=True)
 
 
 def ours_in_floats(graph, data, divide_by, args):
@@ -295,7 +311,7 @@ def ours_in_floats(graph, data, divide_by, args):
         right = np.concatenate([p.predictions for p in parts]) == data["y_test"][: len(x)]
         spikes = np.concatenate([sum(p.spikes.values()) for p in parts])
         runs.append({"steps": steps, "accuracy": 100 * right.mean(), "spikes": float(spikes.mean())})
-    return {"setting": "defaults", "runs": runs}
+    return {"neurodeploy": {"setting": "defaults", "runs": runs}}
 
 
 def as_chain(folded):
@@ -429,7 +445,6 @@ def keras_model(layers, arrays, keras, shape):
 
 def with_nengo_dl(layers, arrays, steps):
     """Convert with nengo-dl's Converter; scale of rates and filter are the best on training samples."""
-    sys.path.insert(0, str(ROOT))
     from neurodeploy.backends.adapter import nengo_dl_module, nengo_module
 
     nengo, nengo_dl = nengo_module(), nengo_dl_module()
@@ -475,14 +490,77 @@ def work(args):
     print(json.dumps(WORKERS[args.worker](json.loads(str(arrays.pop("layers"))), arrays, args.steps)))
 
 
+# --- results ------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Keep others who ask the same out while results are read and written."""
+    import fcntl
+
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def keep(name, part, piece):
+    """Put a measured piece into the results, beside what is there by now."""
+    from neurodeploy.files import write_beside
+
+    with alone(RESULTS.parent):
+        results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        results["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
+        results["seeds"] = SEEDS
+        entry = results.setdefault("models", {}).setdefault(name, {})
+        entry[part] = merged(entry.get(part, {}), piece)
+        text = json.dumps(results, indent=1) + "\n"
+        write_beside(RESULTS, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def order(key):
+    """Sort rows by steps and balancing; most bits come first."""
+    steps, balancing, bits = key
+    return steps or 0, balancing or "", -(bits or 0)
+
+
+def merged(before, piece):
+    """Return rows and tools of both; those of before only if they hold for the same model and samples."""
+    if any(before.get(k, v) != v for k, v in piece.items() if k not in ("runs", "tools")):
+        return piece
+    result = {**before, **piece}
+    if "tools" in piece:
+        result["tools"] = {**before.get("tools", {}), **piece["tools"]}
+    if "runs" in piece:
+        rows = {tuple(row.get(k) for k in ROW): row for row in (*before.get("runs", ()), *piece["runs"])}
+        result["runs"] = [rows[key] for key in sorted(rows, key=order)]
+    return result
+
+
 PARTS = {"emulator": emulator_part, "peers": peers_part, "tune": tune_part, "rounding": rounding_part}
+
+
+def names(known):
+    """Return what reads a list of known names."""
+
+    def parse(text):
+        found = text.split(",")
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; there are {', '.join(known)}")
+        return found
+
+    return parse
 
 
 def main():
     """Measure what the command line names, and write it beside what was measured before."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--mnist", type=Path, help="mnist.npz as Keras has it")
+    parser.add_argument("--models", type=names(OURS), help="some of ours, with commas between them")
+    parser.add_argument("--balancings", type=names(BALANCINGS), help="some of part emulator")
+    parser.add_argument("--mnist", type=Path, help="mnist.npz of Keras, if NEURODEPLOY_DATA has none")
     parser.add_argument("--model", type=Path, help="another trained model, in place of ours")
     parser.add_argument("--data", type=Path, help="its samples: .npz, or a .zip of images in class folders")
     parser.add_argument("--divide-by", type=float, default=255.0, help="what its samples are divided by")
@@ -501,20 +579,11 @@ def main():
     if args.worker:
         work(args)
         return
-    sys.path.insert(0, str(ROOT))
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
-    results["seeds"] = SEEDS
     for name, graph, data, divide_by in cases(args):
-        entry = results.setdefault("models", {}).setdefault(name, {})
         for part, make in PARTS.items():
             if args.only == part or (args.only is None and part in ("emulator", "peers")):
-                made = make(name, graph, data, divide_by, args)
-                before = entry.get(part, {})
-                if part == "peers" and before.get("test_samples") == made.get("test_samples"):
-                    made["tools"] = before["tools"] | made["tools"]
-                entry[part] = made
-                RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+                for piece in make(name, graph, data, divide_by, args):
+                    keep(name, part, {"model": graph.digest()[:16], **piece})
     print(f"wrote {RESULTS.relative_to(ROOT)}")
 
 

@@ -100,16 +100,19 @@ def _conversion_rows() -> catalogue.Table:
     """Show what conversion loses on the emulator, as tools/bench_conversion.py measured it."""
     head = ["model", "steps", "source", "points lost", "spikes/sample", "synops/sample"]
     rows: list[list[Any]] = []
-    for model, parts in json.loads(MEASURED.read_text())["models"].items():
-        if parts["emulator"].get("part_of_the_samples"):
+    for model, parts in json.loads(MEASURED.read_text(encoding="utf-8"))["models"].items():
+        if parts.get("emulator", {"part_of_the_samples": True}).get("part_of_the_samples"):
             continue
         runs = {(r["balancing"], r["steps"]): r for r in parts["emulator"]["runs"]}
         for steps in sorted({steps for _, steps in runs}):
-            ours, plain = runs["neurodeploy", steps], runs["plain percentile", steps]
+            ours, plain = (runs.get((kind, steps)) for kind in ("neurodeploy", "plain percentile"))
+            if ours is None:
+                continue
             source = percent(parts["emulator"]["source_accuracy"] / 100)
             rows.append([
                 model, steps, source, f"{ours['lost_points']:.2f}",
-                ours["spikes"], ours["synops"], f"{plain['lost_points']:.2f}", plain["spikes"],
+                ours["spikes"], ours["synops"],
+                *([f"{plain['lost_points']:.2f}", plain["spikes"]] if plain else [None, None]),
             ])  # fmt: skip
     return [*head, "plain: points lost", "plain: spikes/sample"], rows
 
