@@ -44,9 +44,12 @@ def best_seconds(layout, batch, given, *, repeat=3):
     """Shortest processor time per thread of some runs of a whole batch, on all cores unless `given` tells."""
     times, threads = [], given.get("threads", cores())
     for _ in range(repeat):
-        samples = compiled.at_rest(layout, batch)
+        samples = None if layout.outside else compiled.at_rest(layout, batch)
         start = time.process_time()
-        figures = compiled.advance(layout, samples, steps=STEPS, **given)
+        if samples is None:
+            figures, _ = compiled.from_rest(layout, batch, steps=STEPS, **given)
+        else:
+            figures = compiled.advance(layout, samples, steps=STEPS, **given)
         times.append((time.process_time() - start) / threads)
     return min(times), figures
 

@@ -57,6 +57,11 @@ class Case:
     source: str = "constant"
     rival: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def compiled(self) -> bool:
+        """Whether it is a program, whose samples start at rest and of which no state is kept."""
+        return bool(self.layout.outside)
+
 
 # --- feedforward --------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ the same blocks in other code.
 from __future__ import annotations
 
 import time
+import weakref
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -24,7 +25,10 @@ from neurodeploy.program import Program
 from neurodeploy.recording import Recording
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
 
+_LAYOUTS: weakref.WeakKeyDictionary[Program, Layout] = weakref.WeakKeyDictionary()
+"""Tables of the programs that have run, for as long as those are there; a Program does not change."""
 OVERFLOWS = {"input": 1, "current": 2, "drive": 4}
 """Flags of the kernel by the register that wrapped."""
 
@@ -55,21 +59,28 @@ def open_session(program: Program, *, steps: int, seed: int, input_coding: str, 
     check_coding(program, input_coding)
     if not program.blocks:
         raise OptionError(f"'{program.graph.name}' has no blocks to run; compile it first")
-    layout = lay_out(circuit_of(program))
+    layout = _layout_of(program)
     compiled.make_ready(layout)
 
     def run(x: Floats, first: int) -> Recording:
         start = time.perf_counter()
         given = _given(program, x, steps=steps, input_coding=input_coding, seed=seed, first=first)
-        samples = compiled.at_rest(layout, len(x))
-        figures = compiled.advance(layout, samples, steps=steps, readout=_readout(program), **given)
+        figures, final = compiled.from_rest(layout, len(x), steps=steps, readout=_readout(program), **given)
         return _record(
-            program, layout, samples, figures,
+            program, layout, final, figures,
             raster=_raster(program, layout, given, steps) if raster else {},
             steps=steps, seed=seed, seconds=time.perf_counter() - start,
         )  # fmt: skip
 
     return run
+
+
+def _layout_of(program: Program) -> Layout:
+    """Arrange a program for the kernel once."""
+    found = _LAYOUTS.get(program)
+    if found is None:
+        found = _LAYOUTS[program] = lay_out(circuit_of(program))
+    return found
 
 
 def _given(program: Program, x: Floats, *, input_coding: str, **options: int) -> Entering:
@@ -101,7 +112,7 @@ def trains(
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """Return the spikes of every spiking population, shape (B, T, N)."""
     given = _given(program, x, steps=steps, input_coding=input_coding, seed=seed, first=first)
-    return _spikes(program, lay_out(circuit_of(program)), given, steps, len(x))
+    return _spikes(program, _layout_of(program), given, steps, len(x))
 
 
 def _raster(
@@ -129,14 +140,13 @@ def _spikes_in_graph(program: Program, name: str) -> bool:
 
 
 def _record(
-    program: Program, layout: Layout, samples: compiled.Batch, figures: compiled.Figures, **rest: Any
+    program: Program, layout: Layout, final: Ints, figures: compiled.Figures, **rest: Any
 ) -> Recording:
     readout = _readout(program)
-    here = layout.position[layout.span(readout.group)]
     output = program.output
-    state: npt.NDArray[Any] = samples.counts[:, here]
+    state: npt.NDArray[Any] = final
     if readout.by == "membrane":
-        state = samples.membranes[:, here] / output.weight_scale
+        state = final / output.weight_scale
     outputs = outputs_of(program.graph[output.name], state, steps=rest["steps"])
     spiking = [i for i, p in enumerate(program.populations) if _spikes_in_graph(program, p.name)]
     fed = [i for i, p in enumerate(program.populations) if (layout.wires[:, 1] == i).any()]

@@ -5,6 +5,7 @@ Samples are independent, so threads take them a handful at a time; the compiled 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from neurodeploy.kernels.tiles import no_tiles
 Floats = npt.NDArray[np.float64]
 PAYS = 4
 """Samples from which on it pays to arrange weights for products."""
+RESTING = 32
+"""Samples whose state a thread keeps in its caches, where nothing is kept of it in the end."""
 WATCHED = ("u", "v", "wait", "spiked")
 """What can be recorded, in the order of the kernel."""
 
@@ -48,7 +51,7 @@ class Batch:
         Current, membrane and refractory counter by position.
     fired : ndarray of int32, shape (B, D, N)
         How often each spiked in the last D steps.
-    counts : ndarray of int64, shape (B, N)
+    counts : ndarray of int32, shape (B, N)
         Spikes of the group that is read out.
     random, traces, marks, learned
         As in `State`.
@@ -56,7 +59,7 @@ class Batch:
 
     cells: Ints
     fired: Ints
-    counts: Longs
+    counts: Ints
     random: npt.NDArray[np.uint32]
     traces: Ints
     marks: Ints
@@ -118,11 +121,11 @@ def at_rest(layout: Layout, batch: int, *, seeds: list[int] | None = None) -> Ba
     n, axons = layout.size, int(layout.learning[:, 1].sum())
     return Batch(
         aligned((batch, 3 * n), np.int32),
-        np.zeros((batch, layout.delay, n), np.int32),
-        np.zeros((batch, n), np.int64),
+        aligned((batch, layout.delay, n), np.int32),
+        aligned((batch, n), np.int32),
         _twisters(layout, batch, seeds),
-        np.zeros((batch, axons), np.int32),
-        np.zeros((batch, axons), np.int32),
+        aligned((batch, axons), np.int32),
+        aligned((batch, axons), np.int32),
         np.tile(layout.learned, (batch, 1)),
     )
 
@@ -205,8 +208,138 @@ def advance(
     ValueError
         If a per-sample bias is given that the kernel cannot add exactly.
     """
-    _check_bias(layout, bias)
     size = len(batch.cells)
+    call = _call(
+        layout, size, steps=steps, first=first, rates=rates, train=train, bias=bias, errors=errors,
+        readout=readout, keep=keep, room=batch.fired,
+    )  # fmt: skip
+    spread(lambda low, high: call.run(batch.arrays, low, high), size, threads or cores())
+    return call.figures(keep)
+
+
+def from_rest(
+    layout: Layout,
+    size: int,
+    *,
+    steps: int,
+    rates: Floats | None = None,
+    train: npt.NDArray[Any] | None = None,
+    bias: Ints | None = None,
+    readout: Readout | None = None,
+    threads: int | None = None,
+) -> tuple[Figures, Ints]:
+    """Run samples from their first step on, as `advance` does, and keep of their state only what is read out.
+
+    Memory for state is one portion's per thread, however many samples there are.
+
+    Parameters
+    ----------
+    layout : Layout
+    size : int
+        Number of samples.
+    steps, rates, train, bias, readout, threads
+        As for `advance`.
+
+    Returns
+    -------
+    figures : Figures
+    final : ndarray of int32, shape (B, n)
+        Membranes of the group that is read out after the last step, or its spikes counted, whichever it is
+        read by; of no neurons without `readout`.
+
+    Raises
+    ------
+    ValueError
+        As `advance`.
+    """
+    call = _call(layout, size, steps=steps, rates=rates, train=train, bias=bias, readout=readout)
+    read_at = call.given[5]
+    final = np.zeros((size, len(read_at)), np.int32)
+    many = max(1, min(RESTING, size))
+
+    def part(low: int, high: int) -> None:
+        try:
+            batch = spare.pop()
+        except IndexError:
+            batch = at_rest(layout, many)
+        for begin in range(low, high, many):
+            end = min(begin + many, high)
+            _reset(layout, batch, range(begin, end))
+            call.at(begin, end).run(batch.arrays, 0, end - begin)
+            ends = batch.counts if readout and readout.by == "spikes" else batch.membranes
+            final[begin:end] = ends[: end - begin, read_at]
+        spare.append(batch)
+
+    spare: list[Batch] = []
+    spread(part, size, threads or cores())
+    return call.figures("figures"), final
+
+
+def _reset(layout: Layout, batch: Batch, seeds: range) -> None:
+    """Bring samples back to rest."""
+    n = len(seeds)
+    for values in (batch.cells, batch.fired, batch.counts, batch.traces, batch.marks):
+        values[:n] = 0
+    batch.learned[:n] = layout.learned
+    batch.random[:n] = _twisters(layout, n, list(seeds))
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What calls of the kernel for several parts of the same samples have in common."""
+
+    layout: Layout
+    room: Room
+    tables: Arrays
+    extra: Any
+    given: Arrays
+    out: Arrays
+    rest: tuple[int, ...]
+    spare: list[Arrays]
+
+    def at(self, low: int, high: int) -> _Call:
+        """Return the call for some of the samples, which are then counted from 0."""
+        given = tuple(values[low:high] for values in self.given)
+        given = (*given[:2], self.given[2], *given[3:5], self.given[5])  # events and places are of all
+        return dataclasses.replace(self, given=given, out=tuple(values[low:high] for values in self.out))
+
+    def run(self, state: Arrays, low: int, high: int) -> None:
+        """Run samples in a workspace that no other thread has at the time."""
+        try:
+            work = self.spare.pop()
+        except IndexError:
+            work = self.room.workspace()
+        span = np.array([low, high, *self.rest], np.int64)
+        kernel()(span, self.tables, self.extra, work, state, self.given, self.out)
+        self.spare.append(work)
+
+    def figures(self, keep: Literal["figures", "spikes", "all"]) -> Figures:
+        """Take together what was put out."""
+        decisions, spikes, synops, flags, fired, seen = self.out
+        spiked, trace = fired[:, :, self.layout.position] != 0 if keep == "spikes" else fired != 0, None
+        if keep == "all":
+            u, v, wait, now = np.split(seen, 4, axis=2)
+            spiked = now != 0
+            trace = Trace(u, v, wait, spiked, synops)
+        return Figures(decisions, spikes, synops, flags[:, 0], spiked, trace)
+
+
+def _call(
+    layout: Layout,
+    size: int,
+    *,
+    steps: int,
+    first: int = 0,
+    rates: Floats | None = None,
+    train: npt.NDArray[Any] | None = None,
+    bias: Ints | None = None,
+    errors: Ints | None = None,
+    readout: Readout | None = None,
+    keep: Literal["figures", "spikes", "all"] = "figures",
+    room: Ints | None = None,
+) -> _Call:
+    """Put together what the kernel takes; `room` are the spikes on their way."""
+    _check_bias(layout, bias)
     starts, events = events_of(train, layout.position, (size, steps))
     given = (
         _given(rates, (size, 0), np.float64), starts, events, _given(bias, (size, 0), np.int32),
@@ -218,27 +351,11 @@ def advance(
     reading = (0, -1) if readout is None else (int(readout.by == "spikes"), readout.group)
     by_product = keep != "all" and size >= PAYS and countable(train) and unit_available()
     product = product_of(layout, readout, lists=keep == "spikes") if by_product else None
-    extra, run = extras(layout, watch, product), kernel()
-    room = Room.of(layout, batch.fired, starts, product=by_product)
-
-    def part(low: int, high: int) -> None:
-        try:
-            work = spare.pop()
-        except IndexError:
-            work = room.workspace()
-        span = np.array([low, high, first, steps, *reading], np.int64)
-        run(span, tables(layout), extra, work, batch.arrays, given, out)
-        spare.append(work)
-
-    spare: list[Arrays] = []
-    spread(part, size, threads or cores())
-    decisions, spikes, synops, flags, fired, seen = out
-    spiked, trace = fired[:, :, layout.position] != 0 if keep == "spikes" else fired != 0, None
-    if keep == "all":
-        u, v, wait, now = np.split(seen, 4, axis=2)
-        spiked = now != 0
-        trace = Trace(u, v, wait, spiked, synops)
-    return Figures(decisions, spikes, synops, flags[:, 0], spiked, trace)
+    waiting = np.zeros((0, layout.delay, layout.size), np.int32) if room is None else room
+    return _Call(
+        layout, Room.of(layout, waiting, starts, product=by_product), tables(layout),
+        extras(layout, watch, product), given, out, (first, steps, *reading), [],
+    )  # fmt: skip
 
 
 def _check_bias(layout: Layout, bias: Ints | None) -> None:
@@ -356,4 +473,7 @@ def watch_all(layout: Layout) -> Longs:
 
 
 def _given(values: npt.NDArray[Any] | None, shape: tuple[int, int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.zeros(shape, dtype) if values is None else np.array(values, dtype, order="C", ndmin=2)
+    """Return an array of the form the kernel is compiled for, the caller's own where it has it."""
+    if values is None:
+        return np.zeros(shape, dtype)
+    return np.require(np.atleast_2d(values), dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +22,27 @@ WORDS = 624
 LINE = 64
 """Bytes of a cache line; two threads that write to one wait for each other."""
 
+LARGE = 2**22
+"""Bytes from which on an array lies in large pages: the system hands out small ones one at a time, which for
+the state of many samples takes longer than what is computed with it."""
+
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Zeros that start on a cache line and share none with other arrays."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + 2 * LINE, np.uint8)
+    raw = _pages(size) if size >= LARGE else np.zeros(size + 2 * LINE, np.uint8)
     skip = -raw.ctypes.data % LINE
     return raw[skip : skip + size].view(dtype).reshape(shape)
+
+
+def _pages(size: int) -> npt.NDArray[np.uint8]:
+    """Zeros in pages of their own, large ones where the system has any."""
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.zeros(size + LINE, np.uint8)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # advice only; the system may not take it
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +141,12 @@ def outputs(layout: Layout, shape: tuple[int, int], watched: int, *, spikes: boo
     """Make room for what a run of (B, T) samples and steps gives."""
     (size, steps), g = shape, len(layout.groups)
     return (
-        np.zeros((size, steps), np.int16),
-        np.zeros((size, g), np.int64),
-        np.zeros((size, g), np.int64),
-        np.zeros((size, 1), np.int64),
-        np.zeros((size, steps if spikes else 0, layout.size), np.uint8),
-        np.zeros((size, steps, watched), np.int32),
+        aligned((size, steps), np.int16),
+        aligned((size, g), np.int64),
+        aligned((size, g), np.int64),
+        aligned((size, 1), np.int64),
+        aligned((size, steps if spikes else 0, layout.size), np.uint8),
+        aligned((size, steps, watched), np.int32),
     )
 
 

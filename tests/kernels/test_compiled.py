@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.kernels import build, compiled, reference
+from neurodeploy.kernels import build, compiled, reference, room
 from neurodeploy.kernels.build import ONLINE_SOURCES, SOURCES
 from neurodeploy.kernels.circuit import circuit_of
 from neurodeploy.kernels.layout import lay_out
@@ -81,6 +81,32 @@ def test_batches_and_threads_change_nothing(seed):
         _, alone = fast(program, train=train[b : b + 1], batch=1)
         assert np.array_equal(alone.v[0], end.v[b])
         assert np.array_equal(alone.spiked[0], end.spiked[b])
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.booleans(), st.sampled_from(["membrane", "spikes"]), st.sampled_from([1, 3, 4, 9]))
+def test_a_run_that_keeps_no_state_gives_what_one_that_keeps_it_does(seed, host, by, many):
+    program = programs.program(seed, host=host)
+    layout = lay_out(circuit_of(program))
+    readout = compiled.Readout(len(program.populations) - 1, by)
+    given_ = inputs(program, seed, batch=9)
+    samples = compiled.at_rest(layout, 9)
+    expected = compiled.advance(layout, samples, steps=12, readout=readout, **given_)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "RESTING", many)
+        found, final = compiled.from_rest(layout, 9, steps=12, readout=readout, threads=2, **given_)
+    for name in ("decisions", "spikes", "synops", "flags"):
+        assert np.array_equal(getattr(expected, name), getattr(found, name)), name
+    ends = samples.counts if by == "spikes" else samples.membranes
+    assert np.array_equal(final, ends[:, layout.position[layout.span(readout.group)]])
+
+
+def test_arrays_in_large_pages_are_zeros_that_can_be_written():
+    large = room.aligned((3, room.LARGE // 8), np.int32)
+    assert not large.any()
+    assert large.ctypes.data % room.LINE == 0
+    large[-1, -1] = 1
+    assert large.sum() == 1
 
 
 @settings(max_examples=25, deadline=None)
