@@ -7,6 +7,7 @@ Equal to ``nengo_loihi.emulator.EmulatorInterface`` in every integer, random num
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import warnings
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,17 @@ FATAL = {1: "Overflow in q0", 2: "Overflow in current", 4: "Overflow in u2", 8: 
 """Flags of the kernel that nengo-loihi warns of, or raises where it is strict."""
 NONE = np.zeros(0, np.int64)
 CLIPPED = {16: "Clipping synapse trace", 32: "Clipping learning weights"}
+
+
+MANY = 16
+"""Steps from which on products pay, which are of so many at least."""
+
+
+def _countable(starts: npt.NDArray[np.int64], events: npt.NDArray[np.int32]) -> bool:
+    """Whether a byte holds how often each neuron spikes in a step."""
+    low, high = starts[:, :-1].ravel(), starts[:, 1:].ravel()
+    many = np.flatnonzero(high - low > 255)
+    return all(np.bincount(events[low[i] : high[i]]).max() <= 255 for i in many)
 
 
 class Trial:
@@ -194,8 +206,17 @@ class Chip:
                 self.columns[probe].append(slice(len(lines), len(lines) + len(at)))
                 lines += [(group, KEYS.index(probe.key), int(p), len(lines) + i) for i, p in enumerate(at)]
         watch = np.array(sorted(lines, key=lambda line: line[0]), np.int64).reshape(-1, 4)
-        self._watched = len(lines)
+        self._watched, self._watch = len(lines), watch
         self._extras = compiled.extras(self.layout, watch)
+
+    @functools.cached_property
+    def _products(self) -> Any:
+        """Tables with those groups run by products that are not probed; None if no group can be."""
+        if len(self.trials) < compiled.PAYS or self.layout.random or not compiled.unit_available():
+            return None
+        plan = compiled.product_of(self.layout, None, lists=False, watched=np.unique(self._watch[:, 0]))
+        found = compiled.extras(self.layout, self._watch, plan)
+        return found if (plan[0][:, 0] >= 0).any() else None
 
     def __enter__(self) -> Chip:
         return self
@@ -274,12 +295,20 @@ class Chip:
         none = np.zeros((size, 0), np.int32)
         given = (np.zeros((size, 0)), starts, events, none, self.errors, np.zeros(0, np.int64))
         out = room.outputs(self.layout, (size, steps), self._watched, spikes=False)
-        need = room.Room.of(self.layout, self.batch.fired, starts)
+        products = self._products if steps >= MANY and _countable(starts, events) else None
+        need = room.Room.of(self.layout, self.batch.fired, starts, product=products is not None)
+        spare: list[room.Arrays] = []
 
         def part(low: int, high: int) -> None:
-            work = self._work_of(need) if size == 1 else need.workspace()
+            try:
+                work = self._work_of(need) if size == 1 else spare.pop()
+            except IndexError:
+                work = need.workspace()
             span = np.array([low, high, self.t, steps, 0, -1], np.int64)
-            kernel()(span, self._tables, self._extras, work, self.batch.arrays, given, out)
+            kernel()(
+                span, self._tables, products or self._extras, work, self.batch.arrays, given, out
+            )  # fmt: skip
+            spare.append(work)
 
         spread(part, size, cores())
         self.t += steps

@@ -418,10 +418,12 @@ def extras(layout: Layout, watch: Longs | None, product: Arrays | None = None) -
     )  # fmt: skip
 
 
-def product_of(layout: Layout, readout: Readout | None, *, lists: bool) -> Arrays:
+def product_of(
+    layout: Layout, readout: Readout | None, *, lists: bool, watched: Longs | None = None
+) -> Arrays:
     """Plan which groups run by products.
 
-    One whose membrane is read out in every step does not, nor does any without a matrix unit.
+    One whose membrane is read out in every step, or that is watched, does not.
 
     Parameters
     ----------
@@ -429,6 +431,8 @@ def product_of(layout: Layout, readout: Readout | None, *, lists: bool) -> Array
     readout : Readout, optional
     lists : bool
         Whether all single spikes are asked for.
+    watched : ndarray of int64, optional
+        Groups whose state is recorded in every step.
 
     Returns
     -------
@@ -438,6 +442,7 @@ def product_of(layout: Layout, readout: Readout | None, *, lists: bool) -> Array
     """
     plan = np.zeros((len(layout.groups), 6), np.int64)
     plan[:, :4] = layout.tiles.groups
+    plan[np.zeros(0, np.int64) if watched is None else watched, 0] = -1
     if readout is not None:
         plan[readout.group, 5] = 1
         if readout.by == "membrane":

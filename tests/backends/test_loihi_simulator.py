@@ -3,6 +3,7 @@
 import inspect
 import threading
 from importlib.metadata import entry_points
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.backends.adapter import nengo_loihi_module, nengo_module
 from neurodeploy.errors import OptionError
+from neurodeploy.kernels import compiled
 
 nengo, loihi = nengo_module(), nengo_loihi_module()
 pytestmark = pytest.mark.filterwarnings(
@@ -131,6 +133,29 @@ def test_many_samples_at_once_equal_one_at_a_time(learning, options, rng):
             sim.run_steps(30)
             for probe, data in together.items():
                 assert np.array_equal(data[i], sim.data[probe]), str(probe)
+
+
+def test_samples_of_a_network_that_runs_by_products_equal_one_at_a_time(rng):
+    """Only the last of the ensembles is watched in every step; the weights of the others are dense."""
+    rest = {"voltage": nengo.dists.Choice([0]), "refractory_time": nengo.dists.Choice([0])}
+    with nengo.Network(seed=1) as net:
+        net.config[nengo.Ensemble].neuron_type = loihi.LoihiLIF(initial_state=rest)
+        node, ensembles = nengo.Node([0, 0]), [nengo.Ensemble(n, 2) for n in (70, 50, 40)]
+        for pair in pairwise([node, *ensembles]):
+            nengo.Connection(*pair)
+        probe = nengo.Probe(ensembles[-1].neurons)
+    drive, parts = rng.uniform(-1, 1, (5, 90, 2)), (slice(0, 70), slice(70, 75), slice(75, 90))
+    with nd.LoihiSimulator(net, progress_bar=False, n_samples=5, seed=8) as sim:
+        for part in parts:  # the middle one is too short for products
+            sim.run_steps(part.stop - part.start, data={node: drive[:, part]})
+        assert (sim.sims["emulator"]._products is not None) == compiled.unit_available()
+        together = sim.data[probe]
+    assert together.any()
+    for i in range(5):
+        node.output = lambda t, i=i: drive[i, round(t / 0.001) - 1]
+        with loihi.Simulator(net, progress_bar=False, target="sim", seed=8 + i) as sim:
+            sim.run_steps(90)
+            assert np.array_equal(together[i], sim.data[probe])
 
 
 class Counter:
