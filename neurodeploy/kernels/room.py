@@ -39,7 +39,7 @@ def _pages(size: int) -> npt.NDArray[np.uint8]:
     """Zeros in pages of their own, large ones where the system has any."""
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.zeros(size + LINE, np.uint8)
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages = mmap.mmap(-1, size + LINE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # advice only; the system may not take it
         pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, np.uint8)
