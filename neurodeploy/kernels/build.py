@@ -36,6 +36,7 @@ ONLINE_SOURCES = (
     "lanes.py",
     "rows.py",
     "online_tables.py",
+    "online_changes.py",
     "online_engine.py",
     "online_loops.py",
     "online.py",

@@ -73,8 +73,8 @@ def run(
         codes, classes, shown, len(laid.phases) if phases is None else phases, learn, found,
         np.zeros(len(state.v), np.int64), np.zeros(len(laid.populations), np.int64),
         np.zeros(products, np.int64), np.zeros((products, most), np.int64),
-        np.zeros((products, most), np.int64), np.zeros(most, np.int64), np.zeros(most, np.int64),
-        np.zeros(len(state.v), np.int64), np.zeros(len(state.traces), np.int32),
+        np.zeros((products + 1, most), np.int64), np.zeros(most, np.int64), np.zeros(most, np.int64),
+        np.zeros((2, len(state.v)), np.int64), np.zeros(len(state.traces), np.int32),
         np.zeros(len(laid.traces), np.int64), np.zeros(most, np.int16),
     )  # fmt: skip
     return found.astype(np.int64)

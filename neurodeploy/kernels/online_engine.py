@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.kernels.lanes import jit, jit_apart, shifted
+from neurodeploy.kernels.lanes import jit, jit_apart
+from neurodeploy.kernels.online_changes import (
+    CHANGED,
+    VISITED,
+    change_all,
+    change_by_outer,
+    change_rows,
+    has_synapse,
+    key,
+    number,
+    sign,
+    suits_rows,
+)
 from neurodeploy.kernels.online_tables import (
     BEFORE,
     BEHIND,
@@ -19,39 +31,15 @@ from neurodeploy.kernels.online_tables import (
     PER_POST,
     PER_PRE,
     REWARD,
-    SYNAPSE,
+    SLOPE,
     TRACE,
     D,
     T,
     W,
 )
-from neurodeploy.numerics.draws import FIRST, GOLDEN, SECOND
 
-ACCUMULATOR_TOP = 2**15 - 1
-SPIKES, SYNOPS, VISITED, CHANGED = range(4)
-"""Counters: spikes, synaptic events, synapses that an update was computed for, and whose weight changed."""
-_GOLDEN, _FIRST, _SECOND = np.uint64(GOLDEN), np.uint64(FIRST), np.uint64(SECOND)
-_30, _27, _31, _32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
-
-
-@jit
-def mix(x: Any) -> Any:
-    """As `draws.mix`."""
-    x = (x ^ (x >> _30)) * _FIRST
-    x = (x ^ (x >> _27)) * _SECOND
-    return x ^ (x >> _31)
-
-
-@jit
-def number(stream: Any, index: Any) -> Any:
-    """Return the index-th number of a stream, of 32 bits."""
-    return np.int64(mix(stream + np.uint64(index) * _GOLDEN) >> _32)
-
-
-@jit
-def key(seed: Any, step: Any, layer: Any, call: Any) -> Any:
-    """As `draws.key`."""
-    return mix(mix(np.uint64(seed) + np.uint64(step) * _GOLDEN) + np.uint64(layer * 64 + call) * _SECOND)
+FEW = 0.125
+"""Share of neurons behind of which synapses are visited one by one, and not row after row."""
 
 
 @jit
@@ -95,7 +83,7 @@ def list_traces(trace_rows: Any, traces: Any, alive: Any, living: Any) -> None:
 
 @jit
 def known(
-    kind: Any, i: Any, start: Any, first: Any, reward: Any, fired: Any, errors: Any, traces: Any, d: Any,
+    kind: Any, i: Any, start: Any, first: Any, reward: Any, fired: Any, written: Any, traces: Any, d: Any,
     t: Any,
 ) -> Any:  # fmt: skip
     """Return a variable of one side at neuron i."""
@@ -108,20 +96,16 @@ def known(
     if kind == REWARD:
         return np.int64(reward)
     if kind == ERROR:
-        return np.int64(errors[start + i])
+        return np.int64(written[0, start + i])
+    if kind == SLOPE:
+        return np.int64(written[1, start + i])
     return np.int64(0) if kind == NEVER else np.int64(fired[start + i])
-
-
-@jit
-def sign(x: Any) -> Any:
-    """Return -1, 0 or 1."""
-    return np.int64(x > 0) - np.int64(x < 0)
 
 
 @jit_apart
 def side_values(
     product: Any, factors: Any, where: Any, start: Any, some: Any, count: Any, reward: Any,
-    fired: Any, errors: Any, traces: Any, d: Any, t: Any, out: Any,
+    fired: Any, written: Any, traces: Any, d: Any, t: Any, out: Any,
 ) -> None:  # fmt: skip
     """Multiply what is known on one side of the synapses, at some of its neurons."""
     for n in range(count):
@@ -131,43 +115,10 @@ def side_values(
             for n in range(count):
                 i = some[n]
                 x = (
-                    known(factors[f, 0], i, start, factors[f, 1], reward, fired, errors, traces, d, t)
+                    known(factors[f, 0], i, start, factors[f, 1], reward, fired, written, traces, d, t)
                     + factors[f, 3]
                 )
                 out[i] *= sign(x) if factors[f, 4] else x
-
-
-@jit_apart
-def synapse_value(product: Any, factors: Any, at: Any, w: Any, d: Any, t: Any, first_w: Any) -> Any:
-    """Multiply what only the synapse itself knows."""
-    value: Any = np.int64(1)
-    for f in range(product[3], product[3] + product[4]):
-        if factors[f, 2] == SYNAPSE:
-            kind, first = factors[f, 0], factors[f, 1]
-            x: Any = np.int64(0)
-            if kind == W:
-                x = np.int64(w[first_w + at])
-            elif kind == T:
-                x = np.int64(t[first + at])
-            elif kind == D:
-                x = np.int64(d[first + at])
-            x += factors[f, 3]
-            value *= sign(x) if factors[f, 4] else x
-    return value
-
-
-@jit
-def rounded(before: Any, change: Any, update: Any, stream: Any, index: Any) -> Any:
-    """Return a synaptic variable after its change, rounded at random and clipped."""
-    bits = update[3] + update[4]
-    total = min(max((before << update[3]) + change, -ACCUMULATOR_TOP), ACCUMULATOR_TOP)
-    size = abs(total)
-    y = size >> bits
-    rest = size & ((1 << bits) - 1)
-    if rest:
-        y += np.int64((rest << (32 - bits)) > number(stream, index))
-    y = y if total > 0 else -y
-    return min(max(y, update[5]), update[6]) << update[4]
 
 
 @jit_apart
@@ -187,7 +138,7 @@ def due_products(update: Any, products: Any, step: Any, due: Any) -> Any:
 @jit_apart
 def apply_update(
     update: Any, layer: Any, projection: Any, pops: Any, products: Any, factors: Any, step: Any,
-    stream: Any, reward: Any, fired: Any, errors: Any, lists: Any, counts: Any, traces: Any, w: Any,
+    stream: Any, reward: Any, fired: Any, written: Any, lists: Any, counts: Any, traces: Any, w: Any,
     d: Any, t: Any,
     due: Any, pre: Any, post: Any, rows: Any, columns: Any, counters: Any,
 ) -> None:  # fmt: skip
@@ -203,13 +154,14 @@ def apply_update(
     n_columns = fill(columns, projection[3], y0, lists, behind, counts[target], kind == PER_PRE)
     for k in range(n):
         side_values(
-            products[due[k]], factors, BEFORE, begin, rows, n_rows, reward, fired, errors, traces, d, t,
+            products[due[k]], factors, BEFORE, begin, rows, n_rows, reward, fired, written, traces, d, t,
             pre[k],
         )  # fmt: skip
         side_values(
-            products[due[k]], factors, BEHIND, behind, columns, n_columns, reward, fired, errors, traces, d,
+            products[due[k]], factors, BEHIND, behind, columns, n_columns, reward, fired, written, traces, d,
             t, post[k],
         )  # fmt: skip
+    n = keep_products(due, n, pre, rows, n_rows, post, columns, n_columns)
     n_rows, n_columns = keep_some(rows, n_rows, pre, n), keep_some(columns, n_columns, post, n)
     if update[0] == W:
         counters[VISITED] += n_rows * n_columns
@@ -219,70 +171,24 @@ def apply_update(
                 columns, n_columns,
             )  # fmt: skip
             return
+    whole = kind == FULL_MATRIX and layer[7] == FULL_MATRIX and not layer[9] and not y0
+    if whole and n_columns >= FEW * projection[3] and suits_rows(products, factors, due, n):
+        if update[0] == W:
+            counters[CHANGED] += change_rows(
+                w, first, update, projection[3], products, factors, stream, t, layer[8], due, n, pre, post,
+                rows, n_rows,
+            )  # fmt: skip
+            return
+        if update[0] == T:
+            change_rows(
+                t, first, update, projection[3], products, factors, stream, t, layer[8], due, n, pre, post,
+                rows, n_rows,
+            )  # fmt: skip
+            return
     change_all(
         update, projection, products, factors, stream, layer[9], kind, first, w, d, t, due, n, pre, post,
         rows, n_rows, columns, n_columns, counters,
     )  # fmt: skip
-
-
-@jit_apart
-def has_synapse(product: Any, factors: Any) -> Any:
-    """Say whether a product reads the synapse's own variables."""
-    found = False
-    for f in range(product[3], product[3] + product[4]):
-        found |= factors[f, 2] == SYNAPSE
-    return found
-
-
-@jit_apart
-def change_by_outer(
-    update: Any, projection: Any, shift: Any, stream: Any, shared: Any, w: Any, pre: Any, post: Any,
-    rows: Any, n_rows: Any, columns: Any, n_columns: Any,
-) -> Any:  # fmt: skip
-    """Change weights by one product of what both sides know; return how many changed."""
-    changed: Any = np.int64(0)
-    for r in range(n_rows):
-        i = rows[r]
-        for c in range(n_columns):
-            o = columns[c]
-            at = i * projection[3] + o
-            change = shifted(pre[i] * post[o], shift)
-            old: Any = np.int64(w[projection[4] + at])
-            new = rounded(old, change, update, stream, 0 if shared else at)
-            changed += np.int64(new != old)
-            w[projection[4] + at] = np.int16(new)
-    return changed
-
-
-@jit_apart
-def change_all(
-    update: Any, projection: Any, products: Any, factors: Any, stream: Any, shared: Any, kind: Any,
-    first: Any, w: Any, d: Any, t: Any, due: Any, n: Any, pre: Any, post: Any, rows: Any, n_rows: Any,
-    columns: Any, n_columns: Any, counters: Any,
-) -> None:  # fmt: skip
-    """Change a synaptic variable by any sum of products."""
-    size = projection[3]
-    width = size if kind == FULL_MATRIX else 1
-    for r in range(n_rows):
-        for c in range(n_columns):
-            i, o = rows[r], columns[c]
-            at = o if kind == PER_POST else i * width + o
-            change: Any = np.int64(0)
-            for k in range(n):
-                value = pre[k, i] * post[k, o]
-                if value != 0:
-                    value *= synapse_value(products[due[k]], factors, at, w, d, t, projection[4])
-                    change += shifted(value, products[due[k], 1])
-            index = 0 if shared else i * size + o
-            if update[0] == W:
-                old: Any = np.int64(w[first + at])
-                new = rounded(old, change, update, stream, index)
-                counters[CHANGED] += np.int64(new != old)
-                w[first + at] = np.int16(new)
-            elif update[0] == T:
-                t[first + at] = np.int32(rounded(np.int64(t[first + at]), change, update, stream, index))
-            else:
-                d[first + at] = np.int32(rounded(np.int64(d[first + at]), change, update, stream, index))
 
 
 @jit_apart
@@ -296,6 +202,28 @@ def fill(some: Any, size: Any, spiking: Any, lists: Any, start: Any, count: Any,
     for n in range(size):
         some[n] = n
     return size
+
+
+@jit_apart
+def keep_products(
+    due: Any, n: Any, pre: Any, rows: Any, n_rows: Any, post: Any, columns: Any, n_columns: Any
+) -> Any:
+    """Drop products that are 0 everywhere; return how many are left."""
+    kept = 0
+    for k in range(n):
+        before, behind = np.int64(0), np.int64(0)
+        for r in range(n_rows):
+            before |= pre[k, rows[r]]
+        for c in range(n_columns):
+            behind |= post[k, columns[c]]
+        if before and behind:
+            due[kept] = due[k]
+            for r in range(n_rows):
+                pre[kept, rows[r]] = pre[k, rows[r]]
+            for c in range(n_columns):
+                post[kept, columns[c]] = post[k, columns[c]]
+            kept += 1
+    return kept
 
 
 @jit_apart
@@ -315,7 +243,7 @@ def keep_some(some: Any, count: Any, values: Any, n: Any) -> Any:
 @jit_apart
 def learn_step(
     seed: Any, step: Any, reward: Any, pops: Any, projections: Any, layers: Any, trace_rows: Any, luts: Any,
-    updates: Any, products: Any, factors: Any, fired: Any, errors: Any, lists: Any, counts: Any, traces: Any,
+    updates: Any, products: Any, factors: Any, fired: Any, written: Any, lists: Any, counts: Any, traces: Any,
     w: Any, d: Any, t: Any, due: Any, pre: Any, post: Any, rows: Any, columns: Any, counters: Any,
     alive: Any, living: Any,
 ) -> None:  # fmt: skip
@@ -337,7 +265,7 @@ def learn_step(
                     call += np.int64(due_products(updates[other], products, step, due)[0] > 0)
             apply_update(
                 updates[u], layer, projections[layer[0]], pops, products, factors, step,
-                key(seed, step, a, call), reward, fired, errors, lists, counts, traces, w, d, t, due, pre,
+                key(seed, step, a, call), reward, fired, written, lists, counts, traces, w, d, t, due, pre,
                 post,
                 rows, columns, counters,
             )  # fmt: skip

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.kernels.lanes import jit, jit_apart
-from neurodeploy.kernels.online_engine import SPIKES, SYNOPS, learn_step, list_traces
+from neurodeploy.kernels.online_changes import SPIKES, SYNOPS
+from neurodeploy.kernels.online_engine import learn_step, list_traces
 from neurodeploy.learning.circuit import ERROR_ZERO, FULL, UNIT
 
 WHOLE = FULL * UNIT
@@ -115,13 +116,36 @@ def error_code(i: Any, linear: Any, shift: Any, half: Any, apical: Any, active: 
     return min(max(ERROR_ZERO + slope * ((np.int64(apical[i]) + half) >> shift), 0), 127)
 
 
+@jit
+def slope_code(x: Any, spiked: Any, row: Any, slopes: Any) -> Any:
+    """Return what a neuron's own program writes into ``y1`` for its membrane."""
+    away = 0 if spiked else abs(np.int64(x) - row[2]) >> row[10]
+    return slopes[row[8] + away] if away < row[9] else 0
+
+
 @jit_apart
-def write_errors(pops: Any, shift: Any, half: Any, apical: Any, active: Any, errors: Any) -> None:
-    """Let every neuron write its ``y2``."""
+def write_traces(
+    pops: Any, shift: Any, half: Any, show: Any, slopes: Any, v: Any, fired: Any, apical: Any, active: Any,
+    written: Any,
+) -> None:  # fmt: skip
+    """Let every neuron write its ``y2`` and ``y1``."""
     for p in range(len(pops)):
         if pops[p, 4] == 0:
             for i in range(pops[p, 0], pops[p, 0] + pops[p, 1]):
-                errors[i] = error_code(i, pops[p, 5], shift, half, apical, active)
+                found = error_code(i, pops[p, 5], shift, half, apical, active)
+                written[0, i] = found if show else ERROR_ZERO
+        if pops[p, 9]:
+            for i in range(pops[p, 0], pops[p, 0] + pops[p, 1]):
+                written[1, i] = slope_code(v[i], fired[i], pops[p], slopes)
+
+
+@jit_apart
+def forget(pops: Any, leak: Any, apical: Any) -> None:
+    """Let collected errors leak."""
+    for p in range(len(pops)):
+        if pops[p, 4] == 0:
+            for i in range(pops[p, 0], pops[p, 0] + pops[p, 1]):
+                apical[i] -= apical[i] >> leak
 
 
 @jit_apart
@@ -170,11 +194,11 @@ def forward_step(
 
 def run_samples(
     pops: Any, rates: Any, offsets: Any, phases: Any, projections: Any, layers: Any, trace_rows: Any,
-    luts: Any, updates: Any, products: Any, factors: Any, readout: Any, error_shift: Any,
-    error_half: Any, error_period: Any, v: Any, q: Any, fired: Any, drive: Any, apical: Any, active: Any,
-    traces: Any, w: Any, d: Any, t: Any, clock: Any, counters: Any, xs: Any, labels: Any,
+    luts: Any, updates: Any, products: Any, factors: Any, slopes: Any, readout: Any, error_shift: Any,
+    error_half: Any, error_leak: Any, write_period: Any, v: Any, q: Any, fired: Any, drive: Any, apical: Any,
+    active: Any, traces: Any, w: Any, d: Any, t: Any, clock: Any, counters: Any, xs: Any, labels: Any,
     order: Any, n_phases: Any, learn: Any, found: Any, lists: Any, counts: Any, due: Any, pre: Any,
-    post: Any, rows: Any, columns: Any, errors: Any, alive: Any, living: Any, narrow: Any,
+    post: Any, rows: Any, columns: Any, written: Any, alive: Any, living: Any, narrow: Any,
 ) -> None:  # fmt: skip
     """Show samples; count spikes of the read-out in the first phase, and learn if told.
 
@@ -203,6 +227,8 @@ def run_samples(
         for phase in range(n_phases):
             drive[:] = offsets
             for _ in range(phases[phase, 0]):
+                if error_leak:
+                    forget(pops, np.int32(error_leak), apical)
                 forward_step(
                     pops, rates, projections, phase, phases[phase, 2], x, label, drive, v, q, apical, active,
                     fired, lists, counts, w, counters, narrow,
@@ -213,10 +239,13 @@ def run_samples(
                         found[s, o] += fired[start + o]
                 if learn:
                     clock[1] += 1
-                    if error_period and clock[1] & (error_period - 1) == 0:
-                        write_errors(pops, error_shift, error_half, apical, active, errors)
+                    if write_period and clock[1] & (write_period - 1) == 0:
+                        write_traces(
+                            pops, error_shift, error_half, phases[phase, 3], slopes, v, fired, apical, active,
+                            written,
+                        )  # fmt: skip
                     learn_step(
                         clock[0], clock[1], phases[phase, 1], pops, projections, layers, trace_rows, luts,
-                        updates, products, factors, fired, errors, lists, counts, traces, w, d, t, due, pre,
+                        updates, products, factors, fired, written, lists, counts, traces, w, d, t, due, pre,
                         post, rows, columns, counters, alive, living,
                     )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from neurodeploy.learning import engine
 from neurodeploy.learning.arithmetic import DEFAULT, Arithmetic
 from neurodeploy.learning.circuit import ERROR_ZERO, FULL, UNIT, WEIGHT_SHIFT, Circuit, Population, Projection
-from neurodeploy.learning.description import Rule
+from neurodeploy.learning.description import Phase, Rule
 from neurodeploy.numerics.draws import Draws
 
 Ints = npt.NDArray[np.int64]
@@ -70,13 +70,16 @@ def run(
                 for p in circuit.populations
             }
             for _ in range(phase.steps):
+                left = {k: v - (v >> circuit.error_leak) for k, v in network.apical.items()}
+                if circuit.error_leak:
+                    network = dataclasses.replace(network, apical=left)
                 network = _spike(
                     circuit, network, _codes(circuit, sample, int(label)), drive, at, phase.collect
                 )
                 if at == 0:
                     seen = {k: network.active[k] | v for k, v in network.fired.items()}
                     network = dataclasses.replace(network, active=seen)
-                network = _learn(circuit, network, phase.reward, seed, arithmetic)
+                network = _learn(circuit, network, phase, seed, arithmetic)
                 counted += network.fired[circuit.readout] * (at == 0)
         found.append(counted)
     return network, np.array(found)
@@ -128,15 +131,26 @@ def _of_partner(rule: Rule) -> Rule:
     return dataclasses.replace(rule, traces=tuple(own))
 
 
-def _learn(circuit: Circuit, network: Network, reward: int, seed: int, how: Arithmetic) -> Network:
+def _slopes(circuit: Circuit, network: Network, name: str) -> Ints:
+    """Return the pseudo-derivatives that neurons write, shape (O,)."""
+    p = circuit[name]
+    away = np.abs(network.v[name] - p.threshold) >> p.slope_shift
+    away = np.where(network.fired[name] > 0, 0, away)
+    table = np.array([*p.slopes, 0], np.int64)
+    return np.asarray(table[np.minimum(away, len(p.slopes))])
+
+
+def _learn(circuit: Circuit, network: Network, phase: Phase, seed: int, how: Arithmetic) -> Network:
     changed, layer = list(network.synapses), 0
     for at, j in enumerate(circuit.projections):
         if j.rule is None:
             continue
         slope = network.active[j.target] | int(circuit[j.target].linear)
         collected = network.apical[j.target] + circuit.error_half
-        error = ERROR_ZERO + slope * (collected >> circuit.error_shift)
-        written = {"y3": np.array([reward]), "y2": np.clip(error, 0, 127)}
+        error = ERROR_ZERO + phase.show * slope * (collected >> circuit.error_shift)
+        written = {"y3": np.array([phase.reward]), "y2": np.clip(error, 0, 127)}
+        if circuit[j.target].role == "neurons":
+            written["y1"] = _slopes(circuit, network, j.target)
         partner = any(t.source == "partner" for t in j.rule.traces)
         behind = circuit[j.target].partner if partner else j.target
         changed[at] = engine.step(
@@ -146,7 +160,7 @@ def _learn(circuit: Circuit, network: Network, reward: int, seed: int, how: Arit
             post=network.fired[behind],
             rng=Draws(seed, network.step, layer),
             imposed=written,
-            rewards=(0, reward),
+            rewards=(0, phase.reward),
             arithmetic=how,
         )
         layer += 1

@@ -11,15 +11,16 @@ import numpy.typing as npt
 from neurodeploy.errors import OptionError
 from neurodeploy.learning import engine, widths
 from neurodeploy.learning.arithmetic import DEFAULT, Arithmetic
-from neurodeploy.learning.circuit import WEIGHT_SHIFT, Circuit, Projection
+from neurodeploy.learning.circuit import WEIGHT_SHIFT, Circuit, Population, Projection
 from neurodeploy.learning.description import Rule, Trace
 from neurodeploy.learning.notation import Factor, Product, Update, variables
 
 Array = npt.NDArray[Any]
 
 ROLES = {"neurons": 0, "data": 1, "label": 2, "constant": 3}
-X0, Y0, TRACE, W, D, T, REWARD, NEVER, ERROR = range(9)
-"""Kinds of factors. Of traces that neurons write, ``y3`` is the phase's flag and ``y2`` their error."""
+X0, Y0, TRACE, W, D, T, REWARD, NEVER, ERROR, SLOPE = range(10)
+"""Kinds of factors. Of traces that neurons write, ``y3`` is the phase's flag, ``y2`` their error, ``y1`` a
+pseudo-derivative."""
 BEFORE, BEHIND, SYNAPSE = range(3)
 """Where a factor is known."""
 FULL_MATRIX, PER_POST, PER_PRE = range(3)
@@ -31,14 +32,15 @@ class Tables:
     """Numbers only, row after row.
 
     ``populations``: start, size, threshold, floor, role, whether linear, start of the partner or its own,
-    whether a spike subtracts. ``projections``: source, target, I, O, first weight, shift, learning layer or
-    -1, whether apical, gated, one to one. ``phases``: steps, reward, how apical input counts. ``layers``:
-    projection, first trace, traces, first update, updates, how d is kept, first d, how t is kept, first t,
-    whether numbers are shared.
+    whether a spike subtracts, first pseudo-derivative, how many, their shift. ``projections``: source,
+    target, I, O, first weight, shift, learning layer or -1, whether apical, gated, one to one. ``phases``:
+    steps, reward, how apical input counts, whether errors are shown. ``layers``: projection, first trace,
+    traces, first update, updates, how d is kept, first d, how t is kept, first t, whether numbers are shared.
     ``traces``: start neuron, size, first value, population. ``updates``: variable, first product,
     products, fine bits, lost bits, low, high, place in the rule. ``products``: mantissa, shift, decimation or
     -1, first factor, factors, whether it needs a spike before, and behind. ``factors``: kind, first value,
-    where it is known, plus, sign. Every ``error_period`` steps neurons write their errors; 0 for never.
+    where it is known, plus, sign. Every ``write_period`` steps neurons write errors and pseudo-derivatives; 0
+    for never.
     """
 
     populations: Array
@@ -52,10 +54,12 @@ class Tables:
     updates: Array
     products: Array
     factors: Array
+    slopes: Array
     readout: int
     error_shift: int
     error_half: int
-    error_period: int
+    error_leak: int
+    write_period: int
 
 
 @dataclass
@@ -131,7 +135,8 @@ class _Builder:
             zip([p.name for p in circuit.populations], np.cumsum([0, *sizes[:-1]]).tolist(), strict=True)
         )
         self.names = [p.name for p in circuit.populations]
-        self.error_period = 0
+        self.slopes: list[int] = []
+        self.write_period = 0
 
     def build(self, seed: int) -> tuple[Tables, State]:
         c = self.circuit
@@ -140,29 +145,19 @@ class _Builder:
         n = sum(p.size for p in c.populations)
         offsets = [np.zeros(p.size, np.int64) if p.offsets is None else p.offsets for p in c.populations]
         silent = (0,) * len(c.phases)
-        rows = [
-            [
-                self.starts[p.name],
-                p.size,
-                p.threshold,
-                p.floor,
-                ROLES[p.role],
-                int(p.linear),
-                self.starts[p.partner or p.name],
-                int(p.subtract),
-            ]
-            for p in c.populations
-        ]
+        rows = [self.population(p) for p in c.populations]
         found = Tables(
             populations=_table(rows),
             rates=np.array([p.rates or silent for p in c.populations], np.int64),
             offsets=np.concatenate(offsets).astype(np.int64),
-            phases=_table([[p.steps, p.reward, p.collect] for p in c.phases]),
+            phases=_table([[p.steps, p.reward, p.collect, int(p.show)] for p in c.phases]),
             luts=np.array(self.luts, np.int64).reshape(-1, 2, 128, 2),
             readout=self.names.index(c.readout),
+            slopes=np.array([*self.slopes, 0], np.int64),
             error_shift=c.error_shift,
             error_half=c.error_half,
-            error_period=self.error_period,
+            error_leak=c.error_leak,
+            write_period=self.write_period,
             **{k: _table(rows) for k, rows in self.rows.items()},
         )
         synaptic = {k: np.zeros(self.used[k] + 1, np.int32) for k in ("traces", "d", "t")}
@@ -178,6 +173,14 @@ class _Builder:
             **synaptic,
         )
         return found, state
+
+    def population(self, p: Population) -> list[int]:
+        first = len(self.slopes)
+        self.slopes += p.slopes
+        return [
+            self.starts[p.name], p.size, p.threshold, p.floor, ROLES[p.role], int(p.linear),
+            self.starts[p.partner or p.name], int(p.subtract), first, len(p.slopes), p.slope_shift,
+        ]  # fmt: skip
 
     def projection(self, j: Projection) -> None:
         size = j.weight.size
@@ -249,9 +252,9 @@ class _Builder:
         k = max(product.decimations, default=-1)
         factors = [f for f in product.factors if f.variable[0] != "u"]
         spikes = [int(Factor(v) in factors) for v in ("x0", "y0")]
-        if any(f.variable == "y2" and "y2" not in numbered for f in factors):
+        if any(f.variable in ("y1", "y2") and f.variable not in numbered for f in factors):
             period = 2 ** max(k, 0)
-            self.error_period = min(self.error_period or period, period)
+            self.write_period = min(self.write_period or period, period)
         self.rows["products"].append(
             [product.mantissa, shift, k, len(self.rows["factors"]), len(factors), *spikes]
         )
@@ -280,7 +283,8 @@ def _factor(f: Factor, numbered: dict[str, int], places: dict[str, tuple[int, in
         return [D if v == "d" else T, first, where]
     if v in numbered:
         return [TRACE, numbered[v], BEFORE if v[0] == "x" else BEHIND]
-    other = {"w": [W, 0, SYNAPSE], "r0": [NEVER, 0, BEFORE], "y2": [ERROR, 0, BEHIND]}
+    other = {"w": [W, 0, SYNAPSE], "r0": [NEVER, 0, BEFORE]}
+    other |= {"y2": [ERROR, 0, BEHIND], "y1": [SLOPE, 0, BEHIND]}
     return other.get(v, [REWARD, 0, BEFORE])
 
 
@@ -290,7 +294,7 @@ def _check(rule: Rule, how: Arithmetic) -> None:
             f"rule '{rule.name}' has epochs of {rule.epoch} steps; this kernel runs epochs of 1"
         )
     imposed = [t.variable for t in rule.traces if t.source == "imposed"]
-    imposed += [t.variable for t in rule.traces if t.source == "neuron" and t.variable not in ("y2", "y3")]
+    imposed += [t.variable for t in rule.traces if t.source == "neuron" and t.variable[0] != "y"]
     if imposed:
         raise OptionError(f"rule '{rule.name}' reads {imposed[0]}, which software would have to write")
     own = {t.variable for t in rule.traces if t.source == "spikes" and t.variable[0] == "y"}

@@ -9,6 +9,7 @@ from neurodeploy.learning.dendrites import SegregatedDendrites
 from neurodeploy.learning.direct import DirectFeedbackAlignment
 from neurodeploy.learning.drtp import DirectRandomTargetProjection
 from neurodeploy.learning.emstdp import EMSTDP
+from neurodeploy.learning.eprop import EProp
 from neurodeploy.learning.equilibrium import EquilibriumPropagation
 from neurodeploy.learning.error_triggered import EventDrivenRandomBackprop
 from neurodeploy.learning.gated_backprop import GatedBackprop
@@ -18,11 +19,13 @@ from neurodeploy.learning.kolen_pollack import KolenPollack
 from neurodeploy.learning.local_derivative import LocalDerivative
 from neurodeploy.learning.oja import Oja
 from neurodeploy.learning.pes import PES
-from neurodeploy.learning.rate import AnyRule, PhasedRule, RateRule
+from neurodeploy.learning.rate import PhasedRule, RateRule
 from neurodeploy.learning.reward_stdp import RewardSTDP
 from neurodeploy.learning.sign_direct import SignDirectFeedbackAlignment
 from neurodeploy.learning.sign_symmetry import SignSymmetry
 from neurodeploy.learning.stdp import PairSTDP
+from neurodeploy.learning.superspike import SuperSpike
+from neurodeploy.learning.temporal import CircuitRule, TemporalRule
 from neurodeploy.learning.voja import Voja
 
 RULES: dict[str, type[PES]] = {"pes": PES}
@@ -59,8 +62,11 @@ PHASED: dict[str, PhasedRule] = {
 }
 """Rules of deep networks that learn from what a second phase changes, by name."""
 
-NETWORKS: dict[str, AnyRule] = {**DEEP, **PHASED}
-"""Both."""
+TEMPORAL: dict[str, TemporalRule] = {rule.name: rule for rule in (EProp(), SuperSpike())}
+"""Rules of spiking neurons in time, whose synapses remember their own eligibility, by name."""
+
+NETWORKS: dict[str, CircuitRule] = {**DEEP, **PHASED, **TEMPORAL}
+"""All of them."""
 
 HEBBIAN: dict[str, Hebbian] = {rule.name: rule for rule in (PairSTDP(), RewardSTDP(), Oja(), BCM(), Voja())}
 """Rules of what both ends of a synapse do, by name."""

@@ -55,6 +55,11 @@ class Population:
         Population of as many neurons of which these are compartments: one each.
     subtract : bool
         Whether a spike takes the threshold off the membrane, and does not empty it.
+    slopes : tuple of int
+        What a neuron's own program writes into trace ``y1``, its pseudo-derivative, from 0 to 127, by the
+        distance of its membrane from the threshold in units of ``2**slope_shift``, 0 first; 0 further away.
+        A neuron that spikes in this step is at its threshold.
+    slope_shift : int
     """
 
     name: str
@@ -67,6 +72,8 @@ class Population:
     linear: bool = False
     partner: str = ""
     subtract: bool = False
+    slopes: tuple[int, ...] = ()
+    slope_shift: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +117,8 @@ class Circuit:
     phases : tuple of Phase
     error_shift : int
         How far a collected error is shifted right on its way into trace ``y2``.
+    error_leak : int
+        In every step a collected error loses ``2**-error_leak`` of itself; 0 for a sum that keeps all.
     readout : str
         Population whose spikes in the first phase are the answer.
     nearest : bool
@@ -128,6 +137,7 @@ class Circuit:
     readout: str
     error_shift: int = 12
     nearest: bool = False
+    error_leak: int = 0
 
     def __post_init__(self) -> None:
         for p in self.populations:
@@ -135,6 +145,8 @@ class Circuit:
                 raise OptionError(f"source '{p.name}' has {len(p.rates)} rates for {len(self.phases)} phases")
             if p.partner and self[p.partner].size != p.size:
                 raise OptionError(f"'{p.name}' and its partner '{p.partner}' differ in size")
+            if p.slopes and not 0 <= min(p.slopes) <= max(p.slopes) <= 127:
+                raise OptionError(f"pseudo-derivatives of '{p.name}' are not codes from 0 to 127")
             if p.role != "neurons" and max(p.rates) > UNIT:
                 raise OptionError(f"source '{p.name}' spikes more than once a step")
         for j in self.projections:

@@ -35,23 +35,25 @@ from neurodeploy.learning.circuit import (
     Projection,
 )
 from neurodeploy.learning.description import Rule, Trace
-from neurodeploy.learning.notation import Factor, Product
-from neurodeploy.learning.rate import AnyRule
+from neurodeploy.learning.notation import Factor, Product, variables
 from neurodeploy.learning.setup import ERROR_UNIT, GATE, Setup, balanced, even
 from neurodeploy.learning.setup import floor as floor_at
+from neurodeploy.learning.temporal import CircuitRule, TemporalRule
 
 Ints = npt.NDArray[np.int64]
+STAIRS, PEAK = 16, 64
+"""Of pseudo-derivatives: steps from the threshold to 0, and the code at the threshold."""
 __all__ = ["PATHS", "Setup", "circuit", "codes", "even", "form", "scaled"]
 
 
 def circuit(
-    rule: AnyRule, sizes: tuple[int, ...], *, rng: np.random.Generator, setup: Setup | None = None
+    rule: CircuitRule, sizes: tuple[int, ...], *, rng: np.random.Generator, setup: Setup | None = None
 ) -> Circuit:
     """Build the circuit of a deep rule.
 
     Parameters
     ----------
-    rule : AnyRule
+    rule : CircuitRule
         Its feedback's path is one of `PATHS`.
     sizes : tuple of int
         Inputs, hidden layers, classes; a constant input is added.
@@ -71,7 +73,7 @@ def circuit(
     if rule.chip().feedback.weights in ("copied", "signs"):
         raise OptionError(f"feedback of rule '{rule.name}' copies weights; there is no circuit for that")
     names = [*(f"h{i + 1}" for i in range(len(sizes) - 2)), "out"]
-    populations = (*_sources(sizes, made, rng), *_neurons(names, sizes[1:], made))
+    populations = (*_sources(sizes, made, rng), *_neurons(rule, names, sizes[1:], made))
     joins = _forward(rule, ["data", *names], (sizes[0] + 1, *sizes[1:]), made, rng)
     if path == "output":
         joins += [*layered.targets(sizes[-1]), *layered.from_output(names[:-1], sizes, made, rng)]
@@ -86,8 +88,23 @@ def circuit(
     if path == "layered":
         more, added = layered.feedback(rule.chip(), names, sizes, made, rng)
         populations, joins = (*populations, *more), [*joins, *_scaled_all(added, made)]
-    joined = (*joins, *_gates(populations, made))
-    return Circuit(populations, joined, made.phases, "out", made.error_shift, made.nearest)
+    joins += _gates(populations, made)
+    found = Circuit(
+        populations, tuple(joins), made.phases, "out", made.error_shift, made.nearest, made.error_leak
+    )
+    return _late(found) if isinstance(rule, TemporalRule) else found
+
+
+def _late(circuit: Circuit) -> Circuit:
+    """Where tags are emptied by a flag, raise it, and show errors, in the last steps of a sample only."""
+    rules = (j.rule for j in circuit.plastic if j.rule)
+    if not any("y3" in variables(r.updates) for r in rules):
+        return circuit
+    last = len(circuit.phases) - 1
+    phases = (
+        dataclasses.replace(p, reward=int(at == last), show=at == last) for at, p in enumerate(circuit.phases)
+    )
+    return dataclasses.replace(circuit, phases=tuple(phases))
 
 
 def _scaled_all(joins: Sequence[Projection], s: Setup) -> list[Projection]:
@@ -95,8 +112,12 @@ def _scaled_all(joins: Sequence[Projection], s: Setup) -> list[Projection]:
     return [dataclasses.replace(j, rule=scaled(j.rule, s.back_exponent, s)) if j.rule else j for j in joins]
 
 
-def form(rule: AnyRule, setup: Setup) -> Rule:
+def form(rule: CircuitRule, setup: Setup) -> Rule:
     """Return what a rule's synapses run under a setup, before its numbers are put in."""
+    if isinstance(rule, TemporalRule):
+        if setup.mechanism != "neuron-trace":
+            raise OptionError(f"neurons of rule '{rule.name}' write traces: the mechanism is neuron-trace")
+        return rule.chip("y3")
     chip = rule.chip()
     if chip.feedback.mechanism == "neuron-trace" and setup.mechanism == "two-phase":
         raise OptionError(
@@ -134,7 +155,9 @@ def scaled(rule: Rule, exponent: int, setup: Setup) -> Rule:
 
     updates = []
     for update in rule.updates:
-        more = exponent - update.products[0].exponent if update.target == "w" else 0
+        kept = update.target == "w" or (update.target == "t" and "y2" in variables(rule.updates))
+        wanted = exponent if update.target == "w" else setup.eligible
+        more = wanted - update.products[0].exponent if kept else 0
         products = tuple(
             dataclasses.replace(
                 p,
@@ -177,17 +200,28 @@ def _sources(sizes: tuple[int, ...], s: Setup, rng: np.random.Generator) -> list
     ]
 
 
-def _neurons(names: list[str], sizes: tuple[int, ...], s: Setup) -> list[Population]:
+def _neurons(rule: CircuitRule, names: list[str], sizes: tuple[int, ...], s: Setup) -> list[Population]:
     found = []
     for at, (name, size) in enumerate(zip(names, sizes, strict=True)):
         threshold = s.thresholds[min(at, len(s.thresholds) - 1)] << WEIGHT_SHIFT
         found.append(Population(name, size, threshold, floor_at(s.floor * threshold), linear=name == "out"))
+        if isinstance(rule, TemporalRule) and name != "out":
+            slopes, shift = _slopes(rule, threshold, s)
+            found[-1] = dataclasses.replace(found[-1], linear=True, slopes=slopes, slope_shift=shift)
     unit = ERROR_UNIT << WEIGHT_SHIFT
     return [*found, *(Population(n, sizes[-1], unit // 2, floor_at(16 * unit)) for n in ("below", "above"))]
 
 
+def _slopes(rule: TemporalRule, threshold: int, s: Setup) -> tuple[tuple[int, ...], int]:
+    """Return a pseudo-derivative as codes, of which the threshold has `PEAK`, and their distance in bits."""
+    shift = round(np.log2(threshold / STAIRS))
+    away = np.arange(int(s.slope_width * threshold) >> shift) * 2.0**shift / threshold
+    codes = np.rint(PEAK * rule.derivative(away) / rule.derivative(np.zeros(1)))
+    return tuple(codes.astype(int).tolist()), shift
+
+
 def _forward(
-    rule: AnyRule, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
+    rule: CircuitRule, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
 ) -> list[Projection]:
     found, only_last = [], rule.chip().layers == "last"
     for at, ((source, target), (i, o)) in enumerate(zip(pairwise(names), pairwise(sizes), strict=True)):
@@ -196,7 +230,9 @@ def _forward(
         learns = at not in s.frozen and (not only_last or target == "out")
         exponent = s.exponents[min(at, len(s.exponents) - 1)]
         chosen = form(rule, s)
-        if target == "out" and chosen.feedback.path == "output":
+        if target == "out" and isinstance(rule, TemporalRule):
+            chosen = rule.chip_output()
+        elif target == "out" and chosen.feedback.path == "output":
             chosen = layered.output_rule(chosen)
         found.append(
             Projection(source, target, even(drawn), 0, scaled(chosen, exponent, s) if learns else None)

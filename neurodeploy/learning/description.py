@@ -59,6 +59,8 @@ class Phase:
         Whether the way back is open.
     collect : int
         1, 0 or -1: how what reaches an apical compartment counts.
+    show : bool
+        Whether neurons write the errors that they collected; otherwise they write that there is none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Phase:
     reward: int = 0
     feedback: bool = False
     collect: int = 1
+    show: bool = True
 
 
 @dataclass(frozen=True)

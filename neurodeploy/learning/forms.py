@@ -61,7 +61,7 @@ def signed_tag(
     )
 
 
-def neuron_trace(name: str, feedback: Feedback, *, layers: str = "all") -> Rule:
+def neuron_trace(name: str, feedback: Feedback, *, layers: str = "all", wait: str = "u7") -> Rule:
     """Describe a rule whose error the neuron's own program collects and writes into ``y2``, 64 for none.
 
     Parameters
@@ -69,16 +69,58 @@ def neuron_trace(name: str, feedback: Feedback, *, layers: str = "all") -> Rule:
     name : str
     feedback : Feedback
     layers : str
+    wait : str
+        The dependency: how often weights change.
     """
     return describe(
         name,
-        "dw = 2^-4*u7*x1*(y2-64)",
+        f"dw = 2^-4*{wait}*x1*(y2-64)",
         Trace("x1", TAU, IMPULSE),
         Trace("y2", source="neuron"),
         epoch=1,
         feedback=dataclasses.replace(feedback, mechanism="neuron-trace"),
         phases=(Phase("forward", PHASE_STEPS), Phase("error", PHASE_STEPS, feedback=True)),
         layers=layers,
+    )
+
+
+def eligibility(
+    name: str, feedback: Feedback, *, reward: Literal["r1", "y3"] = "r1", leaks: bool = False
+) -> Rule:
+    """Describe a rule whose tag sums what the synapse did to its neuron: ``x1`` times the pseudo-derivative.
+
+    Parameters
+    ----------
+    name : str
+    feedback : Feedback
+    reward : {"r1", "y3"}
+        With ``r1`` the form of Loihi 1: its neurons have no programs, so ``y1`` are spikes and ``y2`` is
+        written by the chip's embedded processor.
+    leaks : bool
+        Whether the tag loses half of itself at every run of the engine, or all of it after a sample, where
+        `reward` is 1; neurons show their errors then alone.
+
+    Notes
+    -----
+    The scale of the flag's product makes up for the bits that an engine shifts it by, so that a tag is
+    emptied exactly.
+    """
+    neuron = reward == "y3"
+    wait = "u4"
+    lost = max(0, widths.top(reward).bit_length() + 9 - 11)
+    emptied = f"2^-1*{wait}*t" if leaks else f"2^{lost}*{wait}*{reward}*t" if lost else f"{wait}*{reward}*t"
+    own = Trace("y1", source="neuron") if neuron else Trace("y1", TAU / 2, IMPULSE)
+    flag = (Trace("y3", source="neuron"),) if neuron and not leaks else ()
+    return describe(
+        name,
+        f"dt = 2^-4*{wait}*x1*y1 - {emptied}\ndw = 2^-4*{wait}*t*(y2-64)",
+        Trace("x1", TAU / 2, IMPULSE),
+        own,
+        Trace("y2", source="neuron" if neuron else "imposed"),
+        *flag,
+        epoch=1,
+        feedback=dataclasses.replace(feedback, mechanism="neuron-trace" if neuron else "imposed-trace"),
+        phases=(Phase("forward", PHASE_STEPS), Phase("error", PHASE_STEPS, feedback=True)),
     )
 
 

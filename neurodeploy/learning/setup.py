@@ -66,6 +66,12 @@ class Setup:
         their own, and their synapses read them (Loihi 2).
     free : {1, -1}
         How what reaches an apical compartment counts in the first phase.
+    error_shift, error_leak : int
+        As a circuit has them: what an error weighs in the trace that neurons write, and how it fades.
+    slope_width : float
+        Distance in thresholds at which a pseudo-derivative is cut off.
+    eligible : int
+        Exponent of what an eligible spike adds to a tag.
     nudge : int
         Code by which each step pulls outputs of other classes down where a network settles in two phases; the
         right one is pulled up by the largest. 0 holds all outputs at what is wanted instead.
@@ -107,6 +113,9 @@ class Setup:
     error_shift: int = 12
     nearest: bool = False
     depress: int = 0
+    error_leak: int = 0
+    slope_width: float = 1.0
+    eligible: int = -3
 
     def __post_init__(self) -> None:
         if self.forward < 1 or self.error < 1 or self.gap < 2:
