@@ -32,7 +32,7 @@ ROWS: dict[str, tuple[float | None, float | None, str, str]] = {
     "backprop": (98.4, None, "control, not local", OFFLINE),
     "local-fa": (98.0, 97.0, "", ""),
     "sign-symmetry": (98.3, 97.3, "", SIGNS),
-    "Hunsberger's NEF method": (98.0, 97.0, NO_RULE, NO_RULE),
+    "hunsberger": (98.0, 97.0, "", ""),
     "superspike": (None, 96.8, "", ""),
     "e-prop": (None, 96.8, "", ""),
     "dendrites": (96.8, 96.5, "", ""),

@@ -15,6 +15,7 @@ from neurodeploy.learning.error_triggered import EventDrivenRandomBackprop
 from neurodeploy.learning.gated_backprop import GatedBackprop
 from neurodeploy.learning.generec import GeneralizedRecirculation
 from neurodeploy.learning.hebbian import Hebbian
+from neurodeploy.learning.hunsberger import Hunsberger
 from neurodeploy.learning.kolen_pollack import KolenPollack
 from neurodeploy.learning.local_derivative import LocalDerivative
 from neurodeploy.learning.oja import Oja
@@ -42,6 +43,7 @@ DEEP: dict[str, RateRule] = {
         SignDirectFeedbackAlignment(),
         EventDrivenRandomBackprop(),
         DirectRandomTargetProjection(),
+        Hunsberger(),
         KolenPollack(),
         SegregatedDendrites(),
         Backprop(),

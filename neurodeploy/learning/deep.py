@@ -7,7 +7,8 @@
     out   -> below, above
     below, above -> out                     drives the output to its target while the label is shown
     below, above -> h1, h2, ...             the way back: fixed, drawn once (path "direct")
-    label -> h1, h2, ...                    or from the label itself (path "label"), or as `layered` says
+    label -> h1, h2, ...                    or from the label itself (path "label"), or as `layered` or
+                                            `ensembles` say
     reset, lift -> ...                      after each phase membranes go to their floor, and up to near 0
     closed -> below, above                  no errors in the first phase
 
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import OptionError
-from neurodeploy.learning import forms, layered
+from neurodeploy.learning import ensembles, forms, layered
 from neurodeploy.learning.circuit import (
     FULL,
     UNIT,
@@ -83,6 +84,9 @@ def circuit(
         populations, joins = (*populations, *_relays(sizes[-1])), [*joins, *_once(sizes[-1])]
     if path in ("direct", "direct-signs", "label"):
         joins += _back(path, names[:-1], sizes, made, rng)
+    if path == "ensembles":
+        more, chained = ensembles.chain(names[:-1], sizes, made, rng)
+        populations, joins = (*populations, *more), [*joins, *chained]
     if path == "settling":
         joins += _scaled_all(layered.settling(rule.chip(), names, sizes, made, rng), made)
     if path == "layered":
@@ -130,7 +134,7 @@ def form(rule: CircuitRule, setup: Setup) -> Rule:
 
 ONCE = ("below_once", "above_once")
 """Relays of error neurons, where only signs are sent."""
-PATHS = ("local", "direct", "direct-signs", "label", "layered", "output", "settling")
+PATHS = ("local", "direct", "direct-signs", "ensembles", "label", "layered", "output", "settling")
 """Ways back that there are circuits for."""
 
 

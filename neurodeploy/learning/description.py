@@ -13,11 +13,21 @@ Source = Literal["spikes", "partner", "imposed", "neuron"]
 """Own spikes; those of the compartment that the neuron belongs to; written by the chip's embedded processor;
 computed by the neuron's own program."""
 Path = Literal[
-    "none", "local", "layered", "direct", "direct-signs", "output", "settling", "gated", "label", "reward"
+    "none",
+    "local",
+    "layered",
+    "direct",
+    "direct-signs",
+    "ensembles",
+    "output",
+    "settling",
+    "gated",
+    "label",
+    "reward",
 ]
 """Where a third factor comes from: nowhere, the neuron's own target, the layer above, the output error, its
-signs, the output itself, all layers above while the network settles, the layer above through a chain of
-gates, the label, one number for all."""
+signs, that error down a chain of ensembles, the output itself, all layers above while the network settles,
+the layer above through a chain of gates, the label, one number for all."""
 Weights = Literal["none", "fixed", "signs", "learned", "copied"]
 """Of the way back: none, drawn once, the forward weights' signs, learned locally, the forward weights."""
 Mechanism = Literal["none", "imposed-trace", "two-phase", "phase-sign", "neuron-trace", "two-traces"]

@@ -66,8 +66,10 @@ class Setup:
         their own, and their synapses read them (Loihi 2).
     free : {1, -1}
         How what reaches an apical compartment counts in the first phase.
-    error_shift, error_leak : int
-        As a circuit has them: what an error weighs in the trace that neurons write, and how it fades.
+    error_leak : int
+        As a circuit has it: how collected errors fade.
+    ensemble : int
+        Neurons of an error ensemble per class and sign, up to 4.
     slope_width : float
         Distance in thresholds at which a pseudo-derivative is cut off.
     eligible : int
@@ -116,6 +118,7 @@ class Setup:
     error_leak: int = 0
     slope_width: float = 1.0
     eligible: int = -3
+    ensemble: int = 3
 
     def __post_init__(self) -> None:
         if self.forward < 1 or self.error < 1 or self.gap < 2:

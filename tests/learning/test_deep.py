@@ -41,8 +41,12 @@ def test_feedback_never_reads_a_forward_weight():
 
 @pytest.mark.parametrize(
     ("rule", "back"),
-    [("delta", set()), ("dfa", {"below", "above"}), ("drtp", {"label"}),
-     ("sign-dfa", {"below_once", "above_once"})],
+    [
+        ("delta", set()),
+        ("dfa", {"below", "above"}),
+        ("drtp", {"label"}),
+        ("sign-dfa", {"below_once", "above_once"}),
+    ],
 )
 def test_the_way_back_is_that_of_the_rule(rule, back):
     wired = made(rule)

