@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.kernels.lanes import jit, jit_apart, shifted
+from neurodeploy.kernels import intrinsics
+from neurodeploy.kernels.lanes import jit, jit_apart
+from neurodeploy.kernels.rows import LANES
 
+put_products, add_shifted, FEW = intrinsics.put_products, intrinsics.add_shifted, intrinsics.FEW
 WORDS = 624
 TRACE_TOP = 127
 LOST, TRACE_CLIPPED, WEIGHT_CLIPPED = 8, 16, 32
@@ -115,6 +118,7 @@ def learn(
     learned: Any,
     random: Any,
     words: Any,
+    products: Any,
 ) -> Any:
     """Update traces, then weights, of all synapses that learn; return flags of values that were clipped.
 
@@ -133,7 +137,7 @@ def learn(
             flags |= update_traces(learning[s], rates[s], traces, marks, random, words)
     for s in range(len(learning)):
         if step % learning[s, 12] == 0:
-            flags |= update_weights(learning[s], errors, traces, learned, random, words)
+            flags |= update_weights(learning[s], errors, traces, learned, random, words, products)
     return flags
 
 
@@ -184,12 +188,14 @@ def trace_many(rates: Any, traces: Any, marks: Any, words: Any) -> Any:
 
 
 @jit_apart
-def update_weights(rule: Any, errors: Any, traces: Any, learned: Any, random: Any, words: Any) -> Any:
+def update_weights(
+    rule: Any, errors: Any, traces: Any, learned: Any, random: Any, words: Any, products: Any
+) -> Any:
     """Add trace times error to the weights of one rule, and round them to their mantissas."""
     at: Any = np.int64(rule[3])
     end = np.int64(rule[3] + rule[1] * rule[2])
     first, last = np.int64(rule[4]), np.int64(rule[4] + rule[1])
-    add_products(rule, errors[rule[5] :], traces[first:last], learned[at:end])
+    add_products(rule, errors[rule[5] :], traces[first:last], learned[at:end], products)
     flags: Any = 0
     draw: Any = np.int64(random[WORDS])
     while at < end:
@@ -209,29 +215,39 @@ def update_weights(rule: Any, errors: Any, traces: Any, learned: Any, random: An
 
 
 @jit
-def add_products(rule: Any, errors: Any, traces: Any, learned: Any) -> None:
-    """Bring the weights of one rule to the width in which they change, and add trace times error."""
-    n, rate, shift = np.int64(rule[2]), np.int32(rule[6]), np.int64(rule[7])
-    spread(learned, np.int32(rule[8]))
-    half = n // 2
+def add_products(rule: Any, errors: Any, traces: Any, learned: Any, products: Any) -> None:
+    """Bring the weights of one rule to the width in which they change, and add trace times error.
+
+    Neurons of the first half take the negative of what those of the second do. ``products`` is room for one
+    number per weight, and one row more.
+    """
+    n, rate, shift, half = np.int64(rule[2]), np.int64(rule[6]), np.int64(rule[7]), np.int64(rule[2] // 2)
+    up, down, left, right = bits_of(rule[8]), bits_of(-rule[8]), bits_of(shift), bits_of(-shift)
+    row = (n + FEW - 1) // FEW * FEW
+    for j in range(half):
+        factor = 0 if shift > MOST else np.int64(errors[j]) * rate
+        products[j], products[half + j] = np.int32(-factor), np.int32(factor)
+    at = row
     for a in range(len(traces)):
-        if traces[a]:
-            one, other = learned[a * n : a * n + half], learned[a * n + half : a * n + n]
-            for j in range(half):
-                product = np.int32(np.int32(traces[a] * errors[j]) * rate)
-                one[j] += np.int32(shifted(np.int32(-product), shift))
-                other[j] += np.int32(shifted(product, shift))
+        for k in range(0, n, FEW):  # what is written beyond a row is written over by the next one
+            put_products(products, at + k, products, k, traces[a])
+        at += n
+    whole = len(learned) // LANES * LANES
+    for k in range(0, whole, LANES):
+        add_shifted(learned, k, products, row + k, up, down, left, right)
+    for k in range(whole, len(learned)):
+        change = np.int32(np.int32(products[row + k] << left) >> right)
+        learned[k] = np.int32(np.int32(np.int32(learned[k] << up) >> down) + change)
+
+
+MOST = 31
+"""Bits by which a number of 32 can be shifted."""
 
 
 @jit
-def spread(learned: Any, shift: Any) -> None:
-    """Shift all weights left, or right where ``shift`` is negative."""
-    if shift >= 0:
-        for k in range(len(learned)):
-            learned[k] = np.int32(learned[k] << shift)
-    else:
-        for k in range(len(learned)):
-            learned[k] = np.int32(learned[k] >> -shift)
+def bits_of(shift: Any) -> Any:
+    """Bits to shift left by, and of the negative to shift right by."""
+    return np.int32(min(max(shift, 0), MOST))
 
 
 @jit

@@ -119,6 +119,8 @@ def at_rest(layout: Layout, batch: int, *, seeds: list[int] | None = None) -> Ba
         Of each sample's random numbers, where the circuit draws any.
     """
     n, axons = layout.size, int(layout.learning[:, 1].sum())
+    learned = aligned((batch, len(layout.learned)), np.int32)
+    learned[:] = layout.learned
     return Batch(
         aligned((batch, 3 * n), np.int32),
         aligned((batch, layout.delay, n), np.int32),
@@ -126,7 +128,7 @@ def at_rest(layout: Layout, batch: int, *, seeds: list[int] | None = None) -> Ba
         _twisters(layout, batch, seeds),
         aligned((batch, axons), np.int32),
         aligned((batch, axons), np.int32),
-        np.tile(layout.learned, (batch, 1)),
+        learned,
     )
 
 

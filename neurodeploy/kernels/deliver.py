@@ -19,6 +19,8 @@ add_windows1, add_windows2, add_windows4 = (
     intrinsics.add_windows4,
 )
 
+add_own_rows, FEW = intrinsics.add_own_rows, intrinsics.FEW
+
 FLUSH_AFTER = 255
 """Spikes a 16-bit accumulator surely holds: 255 * 128 < 2**15."""
 
@@ -108,17 +110,19 @@ def add_learned(
 ) -> Any:  # fmt: skip
     """Add rows of weights that belong to the sample, and mark their axons for the traces."""
     neurons, first_weight, first_trace = rule[2], rule[3], rule[4]
-    synapses = 0
+    axons, lost = 0, 0
     for j in range(i, end):
         axon = np.int64(rows[offset + spikes[j], 0])
         if axon >= 0:
-            synapses += neurons
-            if marks[first_trace + axon]:
-                flags[0] |= LOST
+            axons += 1
+            lost |= marks[first_trace + axon]
             marks[first_trace + axon] = 1
-            for k in range(neurons):
-                q[start + k] = np.int32(q[start + k] + learned[first_weight + axon * neurons + k])
-    return synapses
+    if lost:
+        flags[0] |= LOST
+    for k in range(0, neurons, FEW):
+        origin = first_weight + k
+        add_own_rows(q, start + k, learned, origin, neurons, neurons - k, rows, offset, spikes, i, end - i)
+    return axons * neurons
 
 
 @jit_apart

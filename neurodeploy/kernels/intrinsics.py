@@ -105,6 +105,110 @@ def make_add_rows(count: int) -> Any:
     return intrinsic(add_rows)
 
 
+FEW = 8
+"""Weights of one sample's own that are handled at a time; rows of them are often short."""
+
+
+def _few(builder: Any, address: Any) -> Vector:
+    """Load `FEW` numbers."""
+    kind = ir.VectorType(I32, FEW)
+    return Vector(builder, builder.load(builder.bitcast(address, kind.as_pointer()), align=4))
+
+
+def _below(builder: Any, count: Any) -> Vector:
+    """Mask of the first of `FEW` lanes."""
+    numbers = Vector(builder, ir.Constant(ir.VectorType(I32, FEW), list(range(FEW))))
+    return numbers < _splat_few(builder, builder.trunc(count, I32))
+
+
+def _splat_few(builder: Any, value: Any) -> Vector:
+    kind = ir.VectorType(I32, FEW)
+    vector = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
+    return Vector(
+        builder, builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(I32, FEW), [0] * FEW))
+    )
+
+
+def _add_own_rows(
+    typing: Any, q: Any, at: Any, learned: Any, origin: Any, stride: Any, left: Any, rows: Any, offset: Any,
+    spikes: Any, first: Any, n: Any,
+) -> Any:  # fmt: skip
+    """``add_own_rows(q, at, learned, origin, stride, left, rows, offset, spikes, first, n)``: add own weights.
+
+    Adds up to `FEW` weights (``left``, if those are fewer) from ``origin + stride * axon`` on for the `n` spikes
+    from `first` on that have an axon; the first column of ``rows`` says which. The sums stay in a register
+    meanwhile. Reads up to `FEW` weights, which are there, as `room.aligned` has more than it was asked for.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, at, _, origin, stride, left, _, offset, _, first, n = args
+        kind = ir.VectorType(I32, FEW)
+        zero = Vector(builder, constant(kind, 0))
+        total = cgutils.alloca_once(builder, kind)
+        builder.store(zero.value, total)
+        with cgutils.for_range(builder, n, intp=I64) as loop:
+            spike = builder.sext(memory.scalar(8, builder.add(first, loop.index)), I64)
+            line = builder.shl(builder.add(offset, spike), ir.Constant(I64, 2))
+            axon = builder.sext(memory.scalar(6, line), I64)
+            there = builder.icmp_signed(">=", axon, ir.Constant(I64, 0))
+            row = builder.select(there, axon, ir.Constant(I64, 0))
+            weights = _few(builder, memory.address(2, builder.add(origin, builder.mul(stride, row))))
+            weights = Vector(builder, builder.select(there, weights.value, zero.value))
+            builder.store(builder.add(builder.load(total), weights.value), total)
+        found = _below(builder, left).where(Vector(builder, builder.load(total)), zero)
+        place = memory.address(0, at)
+        sums = _few(builder, place) + found
+        builder.store(sums.value, builder.bitcast(place, kind.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    long = types.int64
+    return types.void(q, long, learned, long, long, long, rows, long, spikes, long, long), codegen
+
+
+def _put_products(typing: Any, products: Any, at: Any, factors: Any, k: Any, trace: Any) -> Any:
+    """``put_products(products, at, factors, k, trace)``: write `FEW` products of a trace and factors."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, at, _, k, trace = args
+        found = _few(builder, memory.address(2, k)) * _splat_few(builder, trace)
+        place = builder.bitcast(memory.address(0, at), found.value.type.as_pointer())
+        builder.store(found.value, place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(products, types.int64, factors, types.int64, types.int32), codegen
+
+
+def _add_shifted(
+    typing: Any, learned: Any, at: Any, products: Any, k: Any, up: Any, down: Any, left: Any, right: Any
+) -> Any:
+    """``add_shifted(learned, at, products, k, up, down, left, right)``: change `LANES` weights.
+
+    Shifts them by ``up`` bits and back by ``down``, and adds products shifted by ``left`` and ``right``.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = Memory(context, builder, signature, args)
+        _, at, _, k, *shifts = args
+        up, down, left, right = (memory.splat(bits) for bits in shifts)
+        change = shift_right(memory.load(2, k) << left, right)
+        memory.store(shift_right(memory.load(0, at) << up, down) + change, 0, at)
+        return context.get_dummy_value()
+
+    number = types.int32
+    return types.void(learned, types.int64, products, types.int64, *(number,) * 4), codegen
+
+
+def shift_right(x: Vector, bits: Vector) -> Vector:
+    """Shift right, every lane by its own number of bits."""
+    return Vector(x.builder, x.builder.ashr(x.value, bits.value))
+
+
+add_own_rows, put_products = intrinsic(_add_own_rows), intrinsic(_put_products)
+add_shifted = intrinsic(_add_shifted)
+
+
 def _flush(typing: Any, acc: Any, at: Any, q: Any, shift: Any) -> Any:
     """``flush(acc, at, q, shift)``: move 16-bit accumulators into 32-bit ones, times two to the shift."""
 

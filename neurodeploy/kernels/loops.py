@@ -262,7 +262,9 @@ def run_block(
             if setup[2]:
                 _, _, random, traces, marks, learned, flags, errors = sample
                 step = span[2] + t0 + t + 1
-                flags[0] |= learn(step, tables[6], rates, errors, traces, marks, learned, random, words)
+                flags[0] |= learn(
+                    step, tables[6], rates, errors, traces, marks, learned, random, words, work[19]
+                )
                 if setup[3]:
                     base = extra[0][2 * n : 3 * n]
                     add_noise(noise, position, base, work[2], work[1], random, words, setup[1])
@@ -337,6 +339,7 @@ def run_samples(span: Any, tables: Any, extra: Any, work: Any, state: Any, given
         words,
         trains,
         places,
+        _,
         _,
         _,
         _,

@@ -93,7 +93,7 @@ class Room:
 
     def workspace(self) -> Arrays:
         """Make what one thread needs besides its samples: sums, lists of spikes, trains kept for reuse."""
-        layout, most = self.layout, self.most
+        layout, most, rules = self.layout, self.most, self.layout.learning
         banks = (layout.size // SOURCES + 1) * self.product
         n, columns, g = layout.size, self.horizon + layout.delay, len(layout.groups)
         bias = aligned((n,), np.int32)
@@ -120,6 +120,7 @@ class Room:
             aligned((banks * SOURCES * HORIZON,), np.uint8),
             aligned((LANES * (HORIZON + 1),), np.int32),
             aligned((n if self.product else 0,), np.int32),
+            aligned((int((rules[:, 1] * rules[:, 2] + 2 * rules[:, 2]).max(initial=0)) + LANES,), np.int32),
         )
 
 
