@@ -56,7 +56,7 @@ def _add_packed(typing: Any, acc: Any, base: Any, words: Any, k: Any) -> Any:
         _, base, _, k = args
         for i in range(PACK):
             word = memory.scalar(2, plus(builder, k, i))
-            at = builder.add(base, builder.sext(builder.ashr(word, ir.Constant(I32, 8)), I64))
+            at = builder.add(base, builder.zext(builder.lshr(word, ir.Constant(I32, 8)), I64))
             address = memory.address(0, at)
             weight = builder.sext(builder.trunc(word, I8), I16)
             builder.store(builder.add(builder.load(address), weight), address)
@@ -133,11 +133,11 @@ def _add_own_rows(
     typing: Any, q: Any, at: Any, learned: Any, origin: Any, stride: Any, left: Any, rows: Any, offset: Any,
     spikes: Any, first: Any, n: Any,
 ) -> Any:  # fmt: skip
-    """``add_own_rows(q, at, learned, origin, stride, left, rows, offset, spikes, first, n)``: add own weights.
+    """``add_own_rows(q, at, learned, origin, stride, left, rows, offset, spikes, first, n)``.
 
-    Adds up to `FEW` weights (``left``, if those are fewer) from ``origin + stride * axon`` on for the `n` spikes
-    from `first` on that have an axon; the first column of ``rows`` says which. The sums stay in a register
-    meanwhile. Reads up to `FEW` weights, which are there, as `room.aligned` has more than it was asked for.
+    Adds up to `FEW` weights (``left``, if those are fewer) from ``origin + stride * axon`` on for the `n`
+    spikes from `first` on that have an axon; the first column of ``rows`` says which. The sums stay in a
+    register meanwhile. All of `FEW` are read: `room.aligned` has more than it was asked for.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -315,6 +315,19 @@ def _step(
 
 integrate = intrinsic(_integrate)
 step = intrinsic(_step)
+
+
+def _some(typing: Any, values: Any, at: Any) -> Any:
+    """``some(values, at)``: which of `LANES` numbers from ``at`` on are not zero, as bits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        found = Memory(context, builder, signature, args).load(0, args[1])
+        return found.differs(Vector(builder, constant(found.value.type, 0))).bits()
+
+    return types.uint64(values, types.int64), codegen
+
+
+some = intrinsic(_some)
 
 
 def _list_spikes(typing: Any, spikes: Any, count: Any, at: Any, mask: Any) -> Any:

@@ -19,7 +19,7 @@ from neurodeploy.kernels.lanes import jit, jit_apart
 from neurodeploy.kernels.layout import GENERAL, HORIZON, MEMO, OUTSIDE
 from neurodeploy.kernels.rows import LANES
 
-integrate, step_general = intrinsics.integrate, intrinsics.step
+integrate, step_general, some = intrinsics.integrate, intrinsics.step, intrinsics.some
 list_spikes, list_bits, HALF = intrinsics.list_spikes, intrinsics.list_bits, intrinsics.HALF
 
 EDGE = 1e-9
@@ -33,10 +33,12 @@ def recall(fired: Any, groups: Any, room: Any, lists: Any, first: Any, count: An
         n = room[g]
         for age in range(len(fired)):
             first[g, age] = n
-            for at in range(groups[g, 0], groups[g, 0] + (groups[g, 1] + LANES - 1) // LANES * LANES):
-                for _ in range(fired[age, at]):
-                    lists[n] = at
-                    n += 1
+            for vector in range(groups[g, 0], groups[g, 0] + groups[g, 1], LANES):
+                if some(fired[age], vector):
+                    for at in range(vector, vector + LANES):
+                        for _ in range(fired[age, at]):
+                            lists[n] = at
+                            n += 1
             count[g, age] = n - first[g, age]
 
 
