@@ -12,6 +12,7 @@ import numpy as np
 from neurodeploy.kernels.lanes import jit, jit_apart
 from neurodeploy.kernels.online_changes import SPIKES, SYNOPS
 from neurodeploy.kernels.online_engine import learn_step, list_traces
+from neurodeploy.kernels.online_tables import MOST
 from neurodeploy.learning.circuit import ERROR_ZERO, FULL, UNIT
 
 WHOLE = FULL * UNIT
@@ -112,7 +113,7 @@ def deliver_some(
 @jit
 def error_code(i: Any, linear: Any, shift: Any, half: Any, apical: Any, active: Any) -> Any:
     """Return what a neuron's own program writes into ``y2``."""
-    slope = np.int64(active[i]) | linear
+    slope = np.int64(active[i] > 0) | linear
     return min(max(ERROR_ZERO + slope * ((np.int64(apical[i]) + half) >> shift), 0), 127)
 
 
@@ -146,6 +147,22 @@ def forget(pops: Any, leak: Any, apical: Any) -> None:
         if pops[p, 4] == 0:
             for i in range(pops[p, 0], pops[p, 0] + pops[p, 1]):
                 apical[i] -= apical[i] >> leak
+
+
+@jit_apart
+def count_spikes(active: Any, fired: Any) -> None:
+    """Count spikes, as far as a byte goes."""
+    for i in range(len(active)):
+        active[i] += fired[i] & np.uint8(active[i] < MOST)
+
+
+@jit_apart
+def keep_slopes(pops: Any, active: Any) -> None:
+    """Forget the spikes of neurons that spiked too often to have a slope."""
+    for p in range(len(pops)):
+        if pops[p, 11] < MOST:
+            for i in range(pops[p, 0], pops[p, 0] + pops[p, 1]):
+                active[i] *= np.uint8(active[i] <= pops[p, 11])
 
 
 @jit_apart
@@ -234,7 +251,7 @@ def run_samples(
                     fired, lists, counts, w, counters, narrow,
                 )  # fmt: skip
                 if phase == 0:
-                    active |= fired
+                    count_spikes(active, fired)
                     for o in range(size):
                         found[s, o] += fired[start + o]
                 if learn:
@@ -249,3 +266,5 @@ def run_samples(
                         updates, products, factors, fired, written, lists, counts, traces, w, d, t, due, pre,
                         post, rows, columns, counters, alive, living,
                     )  # fmt: skip
+            if phase == 0:
+                keep_slopes(pops, active)

@@ -77,12 +77,22 @@ def run(
                     circuit, network, _codes(circuit, sample, int(label)), drive, at, phase.collect
                 )
                 if at == 0:
-                    seen = {k: network.active[k] | v for k, v in network.fired.items()}
+                    seen = {k: network.active[k] + v for k, v in network.fired.items()}
                     network = dataclasses.replace(network, active=seen)
                 network = _learn(circuit, network, phase, seed, arithmetic)
                 counted += network.fired[circuit.readout] * (at == 0)
+            if at == 0:
+                network = dataclasses.replace(network, active=_with_slope(circuit, network.active))
         found.append(counted)
     return network, np.array(found)
+
+
+def _with_slope(circuit: Circuit, counted: Arrays) -> Arrays:
+    """Say who spiked in the first phase, and not too often."""
+    return {
+        p.name: ((counted[p.name] > 0) & (counted[p.name] <= (p.busy or np.inf))).astype(np.int64)
+        for p in circuit.populations
+    }
 
 
 def _codes(circuit: Circuit, sample: Ints, label: int) -> Arrays:
@@ -122,7 +132,7 @@ def _arriving(circuit: Circuit, network: Network, j: Projection, w: Ints) -> Int
     """Return what spikes of the step before bring to each neuron, shape (O,)."""
     spikes = network.fired[j.source]
     found: Ints = (w[0] * spikes if j.one_to_one else w @ spikes) << (WEIGHT_SHIFT + j.exponent)
-    return found * (network.active[circuit[j.target].partner or j.target] if j.gated else 1)
+    return found * (network.active[circuit[j.target].partner or j.target] > 0 if j.gated else 1)
 
 
 def _of_partner(rule: Rule) -> Rule:
@@ -145,7 +155,7 @@ def _learn(circuit: Circuit, network: Network, phase: Phase, seed: int, how: Ari
     for at, j in enumerate(circuit.projections):
         if j.rule is None:
             continue
-        slope = network.active[j.target] | int(circuit[j.target].linear)
+        slope = (network.active[j.target] > 0) | circuit[j.target].linear
         collected = network.apical[j.target] + circuit.error_half
         error = ERROR_ZERO + phase.show * slope * (collected >> circuit.error_shift)
         written = {"y3": np.array([phase.reward]), "y2": np.clip(error, 0, 127)}

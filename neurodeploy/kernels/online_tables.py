@@ -23,6 +23,8 @@ X0, Y0, TRACE, W, D, T, REWARD, NEVER, ERROR, SLOPE = range(10)
 pseudo-derivative."""
 BEFORE, BEHIND, SYNAPSE = range(3)
 """Where a factor is known."""
+MOST = 255
+"""Spikes that are counted."""
 FULL_MATRIX, PER_POST, PER_PRE = range(3)
 """How a synaptic variable is kept: where all synapses of a neuron must agree on it, once per neuron."""
 
@@ -32,10 +34,11 @@ class Tables:
     """Numbers only, row after row.
 
     ``populations``: start, size, threshold, floor, role, whether linear, start of the partner or its own,
-    whether a spike subtracts, first pseudo-derivative, how many, their shift. ``projections``: source,
-    target, I, O, first weight, shift, learning layer or -1, whether apical, gated, one to one. ``phases``:
-    steps, reward, how apical input counts, whether errors are shown. ``layers``: projection, first trace,
-    traces, first update, updates, how d is kept, first d, how t is kept, first t, whether numbers are shared.
+    whether a spike subtracts, first pseudo-derivative, how many, their shift, spikes of the first phase that
+    leave it a slope. ``projections``: source, target, I, O, first weight, shift, learning layer or -1,
+    whether apical, gated, one to one. ``phases``: steps, reward, how apical input counts, whether errors show.
+    ``layers``: projection, first trace, traces, first update, updates, how d is kept, first d, how t is kept,
+    first t, whether numbers are shared.
     ``traces``: start neuron, size, first value, population. ``updates``: variable, first product,
     products, fine bits, lost bits, low, high, place in the rule. ``products``: mantissa, shift, decimation or
     -1, first factor, factors, whether it needs a spike before, and behind. ``factors``: kind, first value,
@@ -74,7 +77,7 @@ class State:
     apical : ndarray of int32, shape (N,)
         Errors collected.
     active : ndarray of uint8, shape (N,)
-        Who spiked in the first phase.
+        Spikes of the first phase, up to `MOST`; after it 0 where they are too many to have a slope.
     fired : ndarray of uint8, shape (N,)
         Who spiked in the last step.
     traces, d, t : ndarray of int32
@@ -180,6 +183,7 @@ class _Builder:
         return [
             self.starts[p.name], p.size, p.threshold, p.floor, ROLES[p.role], int(p.linear),
             self.starts[p.partner or p.name], int(p.subtract), first, len(p.slopes), p.slope_shift,
+            p.busy or MOST,
         ]  # fmt: skip
 
     def projection(self, j: Projection) -> None:

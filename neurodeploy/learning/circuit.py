@@ -60,6 +60,9 @@ class Population:
         distance of its membrane from the threshold in units of ``2**slope_shift``, 0 first; 0 further away.
         A neuron that spikes in this step is at its threshold.
     slope_shift : int
+    busy : int
+        Spikes of the first phase beyond which a neuron has no slope, as one that cannot spike more often; 0
+        for no such number.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Population:
     subtract: bool = False
     slopes: tuple[int, ...] = ()
     slope_shift: int = 0
+    busy: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurodeploy.errors import OptionError
-from neurodeploy.learning import ensembles, forms, layered
+from neurodeploy.learning import chain, ensembles, forms, layered
 from neurodeploy.learning.circuit import (
     FULL,
     UNIT,
@@ -71,7 +71,7 @@ def circuit(
     path = rule.chip().feedback.path
     if path not in PATHS:
         raise OptionError(f"rule '{rule.name}' sends its error back '{path}'; there is no circuit for that")
-    if rule.chip().feedback.weights in ("copied", "signs"):
+    if rule.chip().feedback.weights == "copied":
         raise OptionError(f"feedback of rule '{rule.name}' copies weights; there is no circuit for that")
     names = [*(f"h{i + 1}" for i in range(len(sizes) - 2)), "out"]
     populations = (*_sources(sizes, made, rng), *_neurons(rule, names, sizes[1:], made))
@@ -90,7 +90,11 @@ def circuit(
     if path == "settling":
         joins += _scaled_all(layered.settling(rule.chip(), names, sizes, made, rng), made)
     if path == "layered":
-        more, added = layered.feedback(rule.chip(), names, sizes, made, rng)
+        back = rule.chip().feedback
+        if back.weights == "learned":
+            more, added = layered.feedback(rule.chip(), names, sizes, made, rng)
+        else:
+            more, added = chain.feedback(names[:-1], sizes, made, rng, slopes=back.slopes)
         populations, joins = (*populations, *more), [*joins, *_scaled_all(added, made)]
     joins += _gates(populations, made)
     found = Circuit(
@@ -208,7 +212,12 @@ def _neurons(rule: CircuitRule, names: list[str], sizes: tuple[int, ...], s: Set
     found = []
     for at, (name, size) in enumerate(zip(names, sizes, strict=True)):
         threshold = s.thresholds[min(at, len(s.thresholds) - 1)] << WEIGHT_SHIFT
-        found.append(Population(name, size, threshold, floor_at(s.floor * threshold), linear=name == "out"))
+        found.append(
+            Population(
+                name, size, threshold, floor_at(s.floor * threshold), linear=name == "out",
+                busy=s.busy * (name != "out"),
+            )
+        )  # fmt: skip
         if isinstance(rule, TemporalRule) and name != "out":
             slopes, shift = _slopes(rule, threshold, s)
             found[-1] = dataclasses.replace(found[-1], linear=True, slopes=slopes, slope_shift=shift)

@@ -28,14 +28,12 @@ from neurodeploy.errors import OptionError
 from neurodeploy.learning import forms
 from neurodeploy.learning.circuit import UNIT, WEIGHT_SHIFT, Population, Projection
 from neurodeploy.learning.description import Feedback, Rule
-from neurodeploy.learning.setup import GATE, Setup, balanced, even, floor
+from neurodeploy.learning.setup import GATE, TOP, Setup, balanced, even, floor
 
 ERROR_CODE = 252
 """Threshold of error compartments in codes."""
 TONIC = ERROR_CODE // 2
 """What a tonic spike adds."""
-TOP = 20
-"""Synapses from above that full feedback weights are meant for; more of them get smaller ones."""
 
 
 def feedback(

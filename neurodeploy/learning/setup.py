@@ -16,6 +16,8 @@ from neurodeploy.learning.description import Phase
 Ints = npt.NDArray[np.int64]
 GATE = 7
 """Weight exponent of gating neurons: one spike takes every membrane to its floor."""
+TOP = 20
+"""Synapses from above that full feedback weights are meant for; more of them get smaller ones."""
 ERROR_UNIT = 60
 """Code of a label's or an output's synapse onto error neurons; half of it is their threshold."""
 
@@ -85,6 +87,10 @@ class Setup:
     depress : int
         Code that every error spike takes off hidden neurons' feedback, of either sign: whoever was on at an
         error comes to be on less, which keeps layers sparse.
+    hop : int
+        Threshold, in codes, of the error neurons that bring errors from layer to layer.
+    busy : int
+        Spikes of the first phase beyond which hidden neurons have no slope; 0 for no such number.
     """
 
     forward: int = 60
@@ -119,6 +125,8 @@ class Setup:
     slope_width: float = 1.0
     eligible: int = -3
     ensemble: int = 3
+    hop: int = 126
+    busy: int = 0
 
     def __post_init__(self) -> None:
         if self.forward < 1 or self.error < 1 or self.gap < 2:

@@ -56,6 +56,7 @@ def circuit(rule, rng, sizes=(7, 6, 5), *, nearest=False, leak=0):
         Projection("e0", "h0", rng.integers(-60, 60, (1, 6)) * 2, 2, apical=True, one_to_one=True),
     ]  # fmt: skip
     phases = (Phase("forward", 9), Phase("gap", 2, collect=-1, show=False), Phase("error", 9, reward=1))
+    pops[1] = dataclasses.replace(pops[1], busy=4)
     pops[2] = dataclasses.replace(pops[2], linear=True)
     pops += [Population("e0", 6, 100 * 64, -(2**12), partner="h0", subtract=True)]
     return Circuit(tuple(pops), tuple(joins), phases, "h1", 10, nearest, leak)
