@@ -78,7 +78,7 @@ def in_integers(
     course = teaching.begin(wired, seed=seed)
     kept = checkpoint_of(o, seed)
     start, total, held = time.process_time(), o.epochs * len(codes), bool(kept and kept.is_file())
-    before = 0
+    before, meddle = 0, teaching.copy_signs(wired, course.laid) if _copies(rule) else None
     for lower, share in enumerate(SHARES if o.anneal else (1.0,)):
         slower = dataclasses.replace(setup, exponents=tuple(max(e - lower, -7) for e in setup.exponents))
         again = deep.circuit(NETWORKS[rule], o.sizes, rng=np.random.default_rng(seed), setup=slower)
@@ -93,7 +93,7 @@ def in_integers(
             before = len(course.right)
         course = teaching.teach(
             course, codes, y, epochs=o.epochs, seed=seed, progress=said(f"{rule} seed {seed}"),
-            checkpoint=kept, until=int(share * total),
+            checkpoint=kept, until=int(share * total), meddle=meddle,
         )  # fmt: skip
     seconds = max(time.process_time() - start, 1e-9)
     fits = {t: sorted({expressible(j.rule, target(t)) for j in wired.plastic}) for t in ("loihi1", "loihi2")}
@@ -120,11 +120,18 @@ def checkpoint_of(o: argparse.Namespace, seed: int) -> Path | None:
     return Path(o.checkpoint) / f"{name_of(o)}-seed{seed}-{mark}.npz"
 
 
+def _copies(rule: str) -> bool:
+    """Say whether the host copies signs of weights for a rule."""
+    return NETWORKS[rule].chip().feedback.weights == "signs"
+
+
 def _host(o: argparse.Namespace) -> str:
     """Return what the host does while a rule learns."""
     if o.tier == "R":
         return "everything"
-    return HOST + ("; rules are reloaded twice, with half the learning rate" if o.anneal else "")
+    signs = f"; signs of weights are copied to the way back every {teaching.PORTION} samples"
+    reloads = "; rules are reloaded twice, with half the learning rate"
+    return HOST + signs * _copies(o.rule) + reloads * o.anneal
 
 
 def setup_of(o: argparse.Namespace) -> deep.Setup:

@@ -20,6 +20,7 @@ from neurodeploy.errors import DataError, LoadError
 from neurodeploy.files import write_beside
 from neurodeploy.kernels import online
 from neurodeploy.kernels.online_tables import State, Tables, tables
+from neurodeploy.learning import chain
 from neurodeploy.learning.arithmetic import DEFAULT, Arithmetic
 from neurodeploy.learning.circuit import Circuit
 
@@ -79,6 +80,7 @@ def teach(
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
     until: int | None = None,
+    meddle: Callable[[State], None] | None = None,
 ) -> Course:
     """Show samples one by one, each epoch in an order of its own.
 
@@ -97,6 +99,8 @@ def teach(
         Written after every portion; `resume` reads it.
     until : int, optional
         Stop once so many samples were shown in all.
+    meddle : callable of (State), optional
+        What the host changes before every portion; none for what learns on a chip by itself.
     """
     state, right = course.state.copy(), [course.right]
     shown, total = len(course.right), epochs * len(x)
@@ -105,6 +109,8 @@ def teach(
         epoch, at = divmod(shown, len(x))
         order = np.random.default_rng([seed, epoch]).permutation(len(x))[at : at + PORTION]
         order = order[: total - shown]
+        if meddle is not None:
+            meddle(state)
         found = online.run(course.laid, state, x, labels, order=order)
         right.append(found.argmax(axis=1) == labels[order])
         shown += len(order)
@@ -129,6 +135,22 @@ def answer(course: Course, x: Codes) -> Longs:
 def accuracy(course: Course, x: Codes, labels: Longs) -> float:
     """Return the share of samples whose class spikes most."""
     return float((answer(course, x).argmax(axis=1) == labels).mean())
+
+
+def copy_signs(circuit: Circuit, laid: Tables) -> Callable[[State], None]:
+    """Return what gives weights on the way back the signs of those forward; their sizes stay.
+
+    The host reads and writes weights for it: a rule that needs this does not learn on a chip by itself.
+    """
+    places = [(laid.projections[b], laid.projections[f], sign) for b, f, sign in chain.opposites(circuit)]
+
+    def copy(state: State) -> None:
+        for back, forward, sign in places:
+            w = state.w[forward[4] : forward[4] + forward[2] * forward[3]].reshape(forward[2], forward[3])
+            b = state.w[back[4] : back[4] + back[2] * back[3]].reshape(back[2], back[3])
+            b[:] = np.abs(b) * np.where(w.T < 0, -sign, sign)
+
+    return copy
 
 
 def save(course: Course, path: str | Path) -> Path:

@@ -36,7 +36,7 @@ class Tables:
     ``populations``: start, size, threshold, floor, role, whether linear, start of the partner or its own,
     whether a spike subtracts, first pseudo-derivative, how many, their shift, spikes of the first phase that
     leave it a slope. ``projections``: source, target, I, O, first weight, shift, learning layer or -1,
-    whether apical, gated, one to one. ``phases``: steps, reward, how apical input counts, whether errors show.
+    whether apical, gated, one to one. ``phases``: steps, reward, how apical input counts, if errors show.
     ``layers``: projection, first trace, traces, first update, updates, how d is kept, first d, how t is kept,
     first t, whether numbers are shared.
     ``traces``: start neuron, size, first value, population. ``updates``: variable, first product,

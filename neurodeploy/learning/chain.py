@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurodeploy.learning.circuit import WEIGHT_SHIFT, Population, Projection
+from neurodeploy.learning.circuit import WEIGHT_SHIFT, Circuit, Population, Projection
 from neurodeploy.learning.setup import TOP, Ints, Setup, balanced, even, floor
 
 Pair = tuple[str, str]
@@ -49,15 +49,30 @@ def feedback(
             joins.append(Projection(end, name, w, s.reach[1], apical=apart, gated=not apart and s.gated))
         if at:
             pair: Pair = (f"below_{name}", f"above_{name}")
-            pairs += [_error_neurons(p, size, name, s) for p in pair]
-            joins += _into(source, pair, (drawn, other), slopes=slopes)
-            joins += _within(pair, pairs[-1], s)
+            hop = s.hop(len(names) - 1 - at)
+            pairs += [_error_neurons(p, size, name, hop) for p in pair]
+            joins += [*_into(source, pair, (drawn, other), slopes=slopes), *_within(pair, pairs[-1], hop)]
             source, above = pair, size
     return tuple(pairs), tuple(joins)
 
 
-def _error_neurons(name: str, size: int, partner: str, s: Setup) -> Population:
-    threshold = s.hop << WEIGHT_SHIFT
+def opposites(circuit: Circuit) -> list[tuple[int, int, int]]:
+    """Return places of projections that bring errors down, of the forward ones they go against, and signs.
+
+    The sign is -1 where an error arrives as its opposite.
+    """
+    names = {(j.source, j.target): at for at, j in enumerate(circuit.projections)}
+    found = []
+    for at, j in enumerate(circuit.projections):
+        lower, upper = circuit[j.target].partner or j.target, circuit[j.source].partner or "out"
+        if j.source.startswith(OUTPUT) and (lower, upper) in names and not j.one_to_one:
+            taken = j.source.startswith("above") != j.target.startswith("above")
+            found.append((at, names[lower, upper], -1 if taken else 1))
+    return found
+
+
+def _error_neurons(name: str, size: int, partner: str, hop: int) -> Population:
+    threshold = hop << WEIGHT_SHIFT
     return Population(name, size, threshold, floor(16 * threshold), partner=partner, subtract=True)
 
 
@@ -69,11 +84,11 @@ def _into(source: Pair, pair: Pair, weights: tuple[Ints, Ints], *, slopes: bool)
     ]
 
 
-def _within(pair: Pair, one: Population, s: Setup) -> list[Projection]:
+def _within(pair: Pair, one: Population, hop: int) -> list[Projection]:
     """Let each neuron of a pair owe what the other spiked, and begin at half its threshold."""
-    whole = np.full((1, one.size), s.hop, np.int64)
+    whole = np.full((1, one.size), hop, np.int64)
     lifted = 254 << ((-one.floor).bit_length() - 8)
-    half = even((-one.floor - lifted) / 2**WEIGHT_SHIFT + s.hop / 2)
+    half = even((-one.floor - lifted) / 2**WEIGHT_SHIFT + hop / 2)
     start = [Projection("lift", p, np.full((one.size, 1), half, np.int64)) for p in pair]
     cross = [Projection(a, b, whole, one_to_one=True) for a, b in (pair, pair[::-1])]
     return [*cross, *start]

@@ -1,11 +1,11 @@
-"""Ways back that `deep` has no error neurons for: layer by layer, the output itself, and settling.
+"""Ways back that `deep` has no error neurons for: weights that learn, the output itself, and settling.
 
-Layer by layer, every neuron has an error compartment that spikes at half its largest rate where nothing is
-wrong, more or less where something is::
+Where weights on the way back learn, every neuron has an error compartment that spikes at half its largest
+rate where nothing is wrong, more or less where something is::
 
     tonic -> eout, e2, e1          in the phases "reference" and "error"
     below, above -> eout           one spike more, one less
-    eout -> e2 -> e1               through synapses that are fixed, or learn
+    eout -> e2 -> e1               through synapses that learn from both their ends
     eout -> out, e2 -> h2, ...     one to one: the spikes of the error phase less those of the reference
 
 What the tonic spikes themselves send down is the same in both phases, so only errors are left. Where the
@@ -30,11 +30,6 @@ from neurodeploy.learning.circuit import UNIT, WEIGHT_SHIFT, Population, Project
 from neurodeploy.learning.description import Feedback, Rule
 from neurodeploy.learning.setup import GATE, TOP, Setup, balanced, even, floor
 
-ERROR_CODE = 252
-"""Threshold of error compartments in codes."""
-TONIC = ERROR_CODE // 2
-"""What a tonic spike adds."""
-
 
 def feedback(
     rule: Rule, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
@@ -44,7 +39,7 @@ def feedback(
     Parameters
     ----------
     rule : Rule
-        Its feedback says whether the chain has slopes, and whether its weights learn.
+        Its feedback says whether the chain has slopes.
     names : list of str
         Hidden layers, then the output.
     sizes : tuple of int
@@ -62,15 +57,14 @@ def feedback(
             f"rule '{rule.name}' sends errors layer by layer: its setup needs a reference phase and neurons "
             "that collect errors"
         )
-    low, threshold = floor(16 * ERROR_CODE << WEIGHT_SHIFT), (ERROR_CODE << WEIGHT_SHIFT) - 1
+    above = len(sizes) - 2
     errors = tuple(
-        Population(f"e{n}", size, threshold, low, partner=n, subtract=True)
-        for n, size in zip(names, sizes[1:], strict=True)
+        _errors(n, size, s.hop(above - at)) for at, (n, size) in enumerate(zip(names, sizes[1:], strict=True))
     )
     tonic = Population("tonic", 1, role="constant", rates=s.rates(reference=UNIT, error=UNIT))
-    joins = [Projection("tonic", e.name, np.full((e.size, 1), TONIC, np.int64)) for e in errors]
+    joins = [Projection("tonic", e.name, np.full((e.size, 1), _half(e), np.int64)) for e in errors]
     joins += [Projection("lift", e.name, np.full((e.size, 1), _start(e, s), np.int64)) for e in errors]
-    whole = np.full((1, sizes[-1]), ERROR_CODE, np.int64)
+    whole = np.full((1, sizes[-1]), 2 * _half(errors[-1]), np.int64)
     joins += [
         Projection("below", errors[-1].name, whole, one_to_one=True),
         Projection("above", errors[-1].name, -whole, one_to_one=True),
@@ -80,6 +74,16 @@ def feedback(
     return (tonic, *errors), (*joins, *(_home(e, s) for e in errors[:-1]))
 
 
+def _errors(name: str, size: int, hop: int) -> Population:
+    threshold = (hop << WEIGHT_SHIFT) - 1
+    return Population(f"e{name}", size, threshold, floor(16 * threshold), partner=name, subtract=True)
+
+
+def _half(errors: Population) -> int:
+    """Return what a tonic spike adds, in codes: half the threshold."""
+    return (errors.threshold + 1 >> WEIGHT_SHIFT) // 2
+
+
 def _start(errors: Population, s: Setup) -> int:
     """Return what a membrane begins with, in codes, so that tonic spikes leave it at half its threshold.
 
@@ -87,7 +91,7 @@ def _start(errors: Population, s: Setup) -> int:
     """
     lifted = 254 << ((-errors.floor).bit_length() - 8)
     left_below = -errors.floor - lifted
-    half = TONIC * (1 - s.error % 2)
+    half = _half(errors) * (1 - s.error % 2)
     return 2 * int(np.rint((left_below / 2**WEIGHT_SHIFT + half) / 2))
 
 
@@ -95,11 +99,9 @@ def _chain(
     rule: Rule, lower: Population, upper: Population, s: Setup, rng: np.random.Generator
 ) -> Projection:
     reach = s.feedback * min(1.0, np.sqrt(TOP / upper.size))
-    drawn = rng.uniform(-reach, reach, (lower.size, upper.size))
-    learns = rule.feedback.weights == "learned"
-    weight = even(drawn if learns else balanced(drawn))
+    drawn = even(rng.uniform(-reach, reach, (lower.size, upper.size)))
     form = forms.signed_tag(rule.name, rule.feedback, reward="y3", counted="x0", partner=True)
-    return Projection(upper.name, lower.name, weight, 0, form if learns else None, gated=rule.feedback.slopes)
+    return Projection(upper.name, lower.name, drawn, 0, form, gated=rule.feedback.slopes)
 
 
 def _home(errors: Population, s: Setup) -> Projection:

@@ -87,8 +87,9 @@ class Setup:
     depress : int
         Code that every error spike takes off hidden neurons' feedback, of either sign: whoever was on at an
         error comes to be on less, which keeps layers sparse.
-    hop : int
-        Threshold, in codes, of the error neurons that bring errors from layer to layer.
+    hops : tuple of int
+        Thresholds, in codes, of the error neurons that bring errors from layer to layer, from the output
+        down; multiples of 4 up to 252. A short one's last counts for all that follow.
     busy : int
         Spikes of the first phase beyond which hidden neurons have no slope; 0 for no such number.
     """
@@ -125,16 +126,22 @@ class Setup:
     slope_width: float = 1.0
     eligible: int = -3
     ensemble: int = 3
-    hop: int = 126
+    hops: tuple[int, ...] = (128,)
     busy: int = 0
 
     def __post_init__(self) -> None:
         if self.forward < 1 or self.error < 1 or self.gap < 2:
             raise OptionError("phases have at least 1 step, gaps at least 2: spikes in flight must arrive")
+        if any(h % 4 or not 0 < h <= 252 for h in self.hops):
+            raise OptionError(f"thresholds of error neurons are multiples of 4 up to 252, not {self.hops}")
         if self.period & (self.period - 1):
             raise OptionError(
                 f"a sample of {self.period} steps; engines wait for powers of two (u_k), as 60+4+60+4"
             )
+
+    def hop(self, at: int) -> int:
+        """Return the threshold of error neurons, 0 for those nearest to the output."""
+        return self.hops[min(at, len(self.hops) - 1)]
 
     @property
     def period(self) -> int:

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from neurodeploy.backends import deep as teaching
 from neurodeploy.compiler.checks.plasticity import expressible
 from neurodeploy.errors import OptionError
 from neurodeploy.kernels import online, online_tables
-from neurodeploy.learning import NETWORKS, deep
+from neurodeploy.learning import NETWORKS, chain, deep
 from neurodeploy.learning.circuit import Circuit, Population, Projection
 from neurodeploy.targets import target
 
@@ -106,7 +107,7 @@ def test_without_errors_nothing_is_collected_on_the_way_back(rule, setup):
 def test_pairs_pass_on_what_they_got_in_whole_thresholds(rule):
     """Only neurons that spiked pass errors; without slopes in the chain all pairs do."""
     x, labels = blobs(np.random.default_rng(1), 1)
-    wired = made(rule, mechanism="neuron-trace", feedback=100, hop=100, error_shift=6)
+    wired = made(rule, mechanism="neuron-trace", feedback=100, hops=(100,), error_shift=6)
     laid, state = online_tables.tables(wired)
     online.run(laid, state, deep.codes(x, divide_by=1), labels, learn=False)
     row = laid.populations[[p.name for p in wired.populations].index("h2")]
@@ -266,3 +267,21 @@ def test_odd_circuits_are_refused():
         Circuit((one, two), (), phases, "b")["c"]
     with pytest.raises(OptionError, match="rates for"):
         Circuit((one, two), (), made().phases, "b")
+
+
+def test_signs_of_weights_are_copied_to_every_way_back_and_sizes_are_not():
+    """Loihi's learning engines cannot: the host does it."""
+    wired = made("sign-symmetry", mechanism="neuron-trace", feedback=100)
+    laid, state = online_tables.tables(wired)
+    teaching.copy_signs(wired, laid)(state)
+    course = teaching.Course(laid, state, np.zeros(0, bool))
+    for source, upper, lower, at in (
+        (("below", "above"), "out", "h2", "h2"), (("below", "above"), "out", "h2", "below_h2"),
+        (("above", "below"), "out", "h2", "above_h2"), (("below_h2", "above_h2"), "h2", "h1", "h1"),
+    ):  # fmt: skip
+        forward = course.weight(wired, lower, upper)
+        for name, sign in zip(source, (1, -1), strict=True):
+            back = course.weight(wired, name, at)
+            assert (abs(back) == abs(wired.projection(name, at).weight)).all()
+            assert (np.sign(back) == sign * np.where(forward.T < 0, -1, 1) * (back != 0)).all()
+    assert len(chain.opposites(wired)) == 8
