@@ -80,27 +80,33 @@ def circuit(
         joins += [*layered.targets(sizes[-1]), *layered.from_output(names[:-1], sizes, made, rng)]
     elif path != "settling":
         joins += _errors(sizes[-1], made)
-    if path == "direct-signs":
-        populations, joins = (*populations, *_relays(sizes[-1])), [*joins, *_once(sizes[-1])]
+    more, added = _on_the_way_back(rule.chip(), names, sizes, made, rng)
+    populations, joins = (*populations, *more), [*joins, *added]
     if path in ("direct", "direct-signs", "label"):
         joins += _back(path, names[:-1], sizes, made, rng)
-    if path == "ensembles":
-        more, chained = ensembles.chain(names[:-1], sizes, made, rng)
-        populations, joins = (*populations, *more), [*joins, *chained]
     if path == "settling":
         joins += _scaled_all(layered.settling(rule.chip(), names, sizes, made, rng), made)
-    if path == "layered":
-        back = rule.chip().feedback
-        if back.weights == "learned":
-            more, added = layered.feedback(rule.chip(), names, sizes, made, rng)
-        else:
-            more, added = chain.feedback(names[:-1], sizes, made, rng, slopes=back.slopes)
-        populations, joins = (*populations, *more), [*joins, *_scaled_all(added, made)]
     joins += _gates(populations, made)
     found = Circuit(
         populations, tuple(joins), made.phases, "out", made.error_shift, made.nearest, made.error_leak
     )
     return _late(found) if isinstance(rule, TemporalRule) else found
+
+
+def _on_the_way_back(
+    rule: Rule, names: list[str], sizes: tuple[int, ...], s: Setup, rng: np.random.Generator
+) -> tuple[Sequence[Population], Sequence[Projection]]:
+    """Return populations that errors pass on their way, and what joins them."""
+    if rule.feedback.path == "direct-signs":
+        return _relays(sizes[-1]), _once(sizes[-1])
+    if rule.feedback.path == "ensembles":
+        return ensembles.chain(names[:-1], sizes, s, rng)
+    if rule.feedback.path != "layered":
+        return (), ()
+    if rule.feedback.weights != "learned":
+        return chain.feedback(names[:-1], sizes, s, rng, slopes=rule.feedback.slopes)
+    more, added = layered.feedback(rule, names, sizes, s, rng)
+    return more, _scaled_all(added, s)
 
 
 def _late(circuit: Circuit) -> Circuit:
