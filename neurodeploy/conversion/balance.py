@@ -6,12 +6,12 @@ those before it really emit:
 1. *threshold*: the percentile of the source's activations, per channel, divided by the rate it shall have;
 2. *unit*: the threshold where nothing is lost at a reset, else the least-squares factor from rates to source
    activations; it scales the weights behind;
-3. *start*: half a threshold, and what the mean input lacks by the time its own transients are over, goes to
-   the membrane before the first step.
+3. *start*: half a threshold, and what the mean input lacks by the end of the run, goes to the membrane before
+   the first step.
 
-What a start makes up for is a charge that is missing once: biases act before the first spikes arrive, rates
-need steps to settle, a membrane at rest is half a spike late. It is kept apart from the biases, which stay
-the source's, so a network is as good in any number of steps as the steps allow, and its rates are the
+What a start makes up for is mostly a charge that is missing once: biases act before the first spikes arrive,
+rates need steps to settle, a membrane at rest is half a spike late. It is kept apart from the biases, which
+stay the source's, so a network is as good in any number of steps as the steps allow, and its rates are the
 source's activations. Only what a membrane loses in every step, when it is reset to zero with some charge
 above its threshold, is a rate, and goes to the bias in front. Membranes that leak forget a start; there the
 charge is spread over the steps of the conversion, as part of that bias, and more or fewer steps cost
@@ -202,9 +202,10 @@ def _settle(
     late = latency(graph, node.name, found)
     lossy = node.op.spiking and not is_lossless(node.op)
     charge, per_step = missing(graph, node.name, z, found, options.steps, late)
-    if lossy and forgets(node.op, graph.dt):  # a start leaks away; the charge comes with the bias
-        per_step, charge = per_step + charge / options.steps, np.zeros(())
     if lossy:
+        charge = charge - per_step * max(options.steps - late, 1)
+        if forgets(node.op, graph.dt):  # a start leaks away; the charge comes with the bias
+            per_step, charge = per_step + charge / options.steps, np.zeros(())
         graph = add_bias(graph, node, per_step)
     half = 0.5 if node.op.spiking and not lossy else 0.0
     start = np.asarray(half + charge / threshold)
@@ -243,8 +244,8 @@ def missing(
     Returns
     -------
     charge, per_step : ndarray of float64, broadcast to the population's shape
-        The charge that is missing once, and what is missing in every step, as the second half of the run
-        tells them apart.
+        What is missing by the end of the run, and of that what is missing in every step, as the second half
+        of the run tells it.
     """
     half, on_time = steps // 2, max(steps - late, 1)
     before = feeding(graph, name)
@@ -252,7 +253,7 @@ def missing(
     later = weighted_input(graph, name, {k: found[k].delivered(half, steps) for k in before})
     axes = tuple(a for a in range(z.ndim) if a != 1)
     per_step = (z - later).mean(axis=axes)
-    charge = (z * on_time - whole * steps).mean(axis=axes) - per_step * on_time
+    charge = (z * on_time - whole * steps).mean(axis=axes)
     shape = (-1, *(1,) * (z.ndim - 2))
     return charge.reshape(shape), per_step.reshape(shape)
 

@@ -72,7 +72,8 @@ def wrapping(rng):
 def _wide(rng):
     from tests.conversion.graphs import chain
 
-    hidden, last = rng.random((300, 8)), 1 + 0.2 * rng.normal(size=(3, 300))
+    hidden = rng.random((300, 8))
+    last = np.array([[0.6], [0.8], [1.0]]) + 0.2 * rng.normal(size=(3, 300))  # the largest sum wraps
     return chain(
         ("in", ops.Input((8,))), ("fc", ops.Affine(hidden, np.zeros(300))), ("relu", ops.ReLU()),
         ("last", ops.Affine(last, np.zeros(3))), ("out", ops.Output((3,))),
