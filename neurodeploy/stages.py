@@ -102,8 +102,8 @@ def convert(
     seed : int
         Draws them.
     **options
-        `neuron`, `percentile`, `rate`, `steps`, `output`, `equalize`, `progress`, as `conversion.convert`
-        takes them.
+        `neuron`, `balancing`, `percentile`, `rate`, `steps`, `output`, `equalize`, `progress`, as
+        `conversion.convert` takes them.
 
     Raises
     ------

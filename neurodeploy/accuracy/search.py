@@ -2,8 +2,8 @@
 
 Only training samples are looked at, and those that measure a trial are not those that balanced it. The search
 begins with the defaults of `convert` and a short run, which grows only while too much is lost. From there it
-walks one axis at a time: rates, percentiles, ever shorter runs, where a higher rate may do, then fewer bits
-where they save cores.
+walks one axis at a time: rates, percentiles, balancing, ever shorter runs, where local balancing or a higher
+rate may do, then fewer bits where they save cores.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from neurodeploy.compiler.registers import registers
 from neurodeploy.conversion import convert as convert_graph
 from neurodeploy.conversion.spiking import default_rate
+from neurodeploy.conversion.thresholds import BALANCINGS, LOCAL
 from neurodeploy.data import as_labels, check_samples
 from neurodeploy.errors import DataError, OptionError
 from neurodeploy.ir.evaluate import evaluate
@@ -38,13 +39,14 @@ Longs = npt.NDArray[np.int64]
 
 RATES = (0.25, 0.5, 1.0)
 PERCENTILES = (99.0, 99.9, 99.99)
+TRIED: Mapping[str, tuple[Any, ...]] = {"rate": RATES, "percentile": PERCENTILES, "balancing": BALANCINGS}
 MOST_BITS, BITS = 8, (6, 4)
 """Values of each axis; a search starts from what `convert` does by default, and with all bits."""
 LEAST_STEPS, START = 4, 16
 """Steps of the shortest run, and of the first one."""
 CALIBRATION, HELD_OUT = 256, 1000
 """Most samples that balance a trial, and that measure it."""
-AXES = ("rate", "percentile", "steps", "weight_bits")
+AXES = ("balancing", "rate", "percentile", "steps", "weight_bits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class Trial:
     Parameters
     ----------
     options : mapping of str to number or str
-        rate, percentile, steps, weight_bits, and whatever was fixed.
+        balancing, rate, percentile, steps, weight_bits, and whatever was fixed.
     graph : Graph
     drop : float
         Points of accuracy that it has less than the source.
@@ -183,10 +185,9 @@ def split(count: int, seed: int) -> tuple[Longs, Longs]:
 
 def _planned(bench: _Bench, max_steps: int, fixed: Mapping[str, Any]) -> int:
     """Count the trials that a search makes at most."""
-    lengths = 0 if "steps" in fixed else int(np.log2(max_steps / LEAST_STEPS)) + len(RATES)
+    lengths = 0 if "steps" in fixed else int(np.log2(max_steps / LEAST_STEPS)) + len(RATES) + 1
     bits = len(BITS) if bench.rounds and "weight_bits" not in fixed else 0
-    axes = {"rate": RATES, "percentile": PERCENTILES}
-    return 1 + lengths + bits + sum(len(v) - 1 for k, v in axes.items() if k not in fixed)
+    return 1 + lengths + bits + sum(len(v) - 1 for k, v in TRIED.items() if k not in fixed)
 
 
 _Walk = Generator[Trial, None, Trial]
@@ -219,9 +220,9 @@ def _long_enough(
 
 
 def _fewer_spikes(bench: _Bench, best: Trial, max_drop: float, fixed: Mapping[str, Any]) -> _Walk:
-    """Try other rates, then other percentiles: what loses less, or spikes less where little is lost."""
+    """Try other rates, percentiles, balancings: what loses less, or spikes less where little is lost."""
     start = best.options
-    for axis, values in (("rate", RATES), ("percentile", PERCENTILES)):
+    for axis, values in TRIED.items():
         for value in (v for v in values if axis not in fixed and v != start[axis]):
             trial = bench.trial({**best.options, axis: value})
             yield trial
@@ -230,13 +231,16 @@ def _fewer_spikes(bench: _Bench, best: Trial, max_drop: float, fixed: Mapping[st
 
 
 def _shorter(bench: _Bench, best: Trial, max_drop: float, fixed: Mapping[str, Any]) -> _Walk:
-    """Halve the run as long as too much is not lost; where it is, a higher rate may do."""
+    """Halve the run while little enough is lost; else local balancing or a higher rate may do."""
     shorter = True
     while shorter and best.options["steps"] // 2 >= LEAST_STEPS:
         shorter = False
-        steps, rate = best.options["steps"] // 2, best.options["rate"]
-        for higher in (rate, *sorted(r for r in RATES if r > rate and "rate" not in fixed)):
-            trial = bench.trial({**best.options, "steps": steps, "rate": higher})
+        steps, rate, local = best.options["steps"] // 2, best.options["rate"], best.options["balancing"]
+        changes: list[dict[str, Any]] = [{}]
+        changes += [{"balancing": LOCAL}] if "balancing" not in fixed and local != LOCAL else []
+        changes += [{"rate": r} for r in sorted(RATES) if r > rate and "rate" not in fixed]
+        for change in changes:
+            trial = bench.trial({**best.options, "steps": steps, **change})
             yield trial
             if trial.fits and trial.drop <= max_drop:
                 best, shorter = trial, True
@@ -254,11 +258,11 @@ def _narrower(bench: _Bench, best: Trial, max_drop: float) -> Iterator[Trial]:
         best = trial
 
 
-def defaults(neuron: str | None = None) -> dict[str, float]:
-    """Return the rate and the percentile that `convert` takes where it is not told."""
+def defaults(neuron: str | None = None) -> dict[str, Any]:
+    """Return what `convert` takes on the axes of a search where it is not told."""
     known = inspect.signature(convert_graph).parameters
     rate = default_rate(str(known["neuron"].default if neuron is None else neuron))
-    return {"rate": rate, "percentile": float(known["percentile"].default)}
+    return {"rate": rate, **{axis: known[axis].default for axis in ("percentile", "balancing")}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,14 +327,18 @@ def search_text(found: Found) -> str:
     """Write what was tried, what was chosen and what it costs."""
     rows = [
         [
-            "chosen" if trial is found.chosen else "", *(f"{trial.options[axis]:g}" for axis in AXES),
+            "chosen" if trial is found.chosen else "", *(_told(trial.options[axis]) for axis in AXES),
             f"{trial.drop:.2f}" if trial.fits else "does not fit",
             trial.spikes if trial.fits else None, trial.synops, trial.cores or None,
         ]
         for trial in found.trials
     ]  # fmt: skip
-    head = ["", "rate", "percentile", "steps", "weight bits", "points lost"]
+    head = ["", *(axis.replace("_", " ") for axis in AXES), "points lost"]
     return f"{table([*head, 'spikes/sample', 'synops/sample', 'cores'], rows)}\n\n{verdict(found)}"
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def verdict(found: Found) -> str:
@@ -338,7 +346,7 @@ def verdict(found: Found) -> str:
     t, n = found.chosen, found.held_out
     if not t.fits:
         return f"no conversion fits; {len(found.trials)} were tried"
-    told = ", ".join(f"{axis.replace('_', ' ')} {t.options[axis]:g}" for axis in AXES)
+    told = ", ".join(f"{axis.replace('_', ' ')} {_told(t.options[axis])}" for axis in AXES)
     error = 100 * float(np.sqrt(max(found.source * (1 - found.source), 1 / n) / n))
     lost = f"loses {t.drop:.2f} points" if t.drop > 0 else "loses nothing"
     aim = "" if found.kept else f", more than the {found.max_drop:g} that might be lost; no trial loses less"

@@ -83,7 +83,7 @@ def _rounded(graph: Graph, args: argparse.Namespace) -> Graph:
 
 def _adopted(graph: Graph, args: argparse.Namespace) -> Graph:
     """Take a spiking network of another tool, and say how it was read."""
-    names = (*_CONVERSION, "percentile", "rate", "divide_by", "max_drop")
+    names = (*_CONVERSION, "balancing", "percentile", "rate", "divide_by", "max_drop")
     if idle := [name for name in names if getattr(args, name)]:
         option = idle[0].replace("_", "-")
         raise OptionError(f"'{args.model}' is spiking already; --{option} is for trained models")
@@ -203,7 +203,7 @@ def convert_with(graph: Graph, args: argparse.Namespace) -> Graph:
         )
     elif args.divide_by is None and x.dtype == np.uint8:
         note(f"samples go up to {x.max()} and are not divided; --divide-by 255 if the model was trained so")
-    names = ("neuron", "percentile", "rate", "steps", "divide_by", "output", "equalize", "seed")
+    names = ("neuron", "balancing", "percentile", "rate", "steps", "divide_by", "output", "equalize", "seed")
     told = {name: getattr(args, name, None) for name in names}
     given = {k: v for k, v in told.items() if v is not None}
     with progress(f"calibration of {graph.name}", "steps of all populations") as advance:

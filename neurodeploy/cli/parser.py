@@ -69,6 +69,8 @@ def _convert(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("model", metavar="MODEL", help="trained model, or a .nir of another tool")
     p.add_argument("-o", dest="out", metavar="OUT.nd", required=True, help="the spiking network goes here")
     _conversion(p)
+    p.add_argument("--balancing", choices=("percentile", "local"),
+                   help="thresholds by --percentile, or the best around it for so many steps")  # fmt: skip
     p.add_argument("--percentile", type=real(above=0.0, most=100.0), metavar="P",
                    help="activation that shall just reach the peak rate")  # fmt: skip
     p.add_argument("--rate", type=real(above=0.0, most=1.0), metavar="R",

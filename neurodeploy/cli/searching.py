@@ -18,7 +18,7 @@ def search(graph: Graph, args: argparse.Namespace) -> tuple[Graph, bool]:
     if not args.calibration:
         raise OptionError("--max-drop measures on labelled training samples; give --calibration D.npz")
     data = read_labelled_calibration(args.calibration)
-    names = ("neuron", "percentile", "rate", "steps", "output", "equalize", "weight_bits")
+    names = ("neuron", "balancing", "percentile", "rate", "steps", "output", "equalize", "weight_bits")
     fixed = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     told = {"max_steps": args.max_steps, "target": args.target, "divide_by": args.divide_by}
     with progress(f"conversions of {graph.name}", "trials") as advance:

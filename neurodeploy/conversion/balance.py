@@ -4,6 +4,7 @@ Populations are taken in execution order. Each one runs for the full number of s
 those before it really emit:
 
 1. *threshold*: the percentile of the source's activations, per channel, divided by the rate it shall have;
+   where balancing is local, the best one around it (`local`);
 2. *unit*: the threshold where nothing is lost at a reset, else the least-squares factor from rates to source
    activations; it scales the weights behind;
 3. *start*: half a threshold, and what the mean input lacks by the end of the run, goes to the membrane before
@@ -38,7 +39,8 @@ import numpy.typing as npt
 
 from neurodeploy.conversion import surgery
 from neurodeploy.conversion.linear import is_weighted
-from neurodeploy.conversion.thresholds import Options, cap, of_pools, threshold_of, wanted_of
+from neurodeploy.conversion.local import FEW, best_threshold
+from neurodeploy.conversion.thresholds import Options, cap, nothing, of_pools, threshold_of, wanted_of
 from neurodeploy.ir import ops
 from neurodeploy.ir.dynamics import membrane
 from neurodeploy.ir.evaluate import apply, evaluate
@@ -208,14 +210,19 @@ def _settle(
             per_step, charge = per_step + charge / options.steps, np.zeros(())
         graph = add_bias(graph, node, per_step)
     half = 0.5 if node.op.spiking and not lossy else 0.0
-    start = np.asarray(half + charge / threshold)
-    graph = surgery.replace_op(graph, node, _with_start(node.op, start))
+
+    def ready(at: Floats) -> Node:
+        assert isinstance(node.op, ops.Neuron)
+        return dataclasses.replace(node, op=dataclasses.replace(node.op, v_init=half + charge / at))
+
+    def decoded(at: Floats) -> Floats:
+        few, quiet = {k: r.of(FEW) for k, r in found.items()}, dataclasses.replace(options, advance=nothing)
+        response = _respond(graph, ready(at), z[FEW], few, quiet, at, late)
+        return response.rates * response.unit
+
+    threshold = best_threshold(node, z, options, threshold, decoded)
+    graph = graph.with_node(node.name, op=ready(threshold).op)
     return graph, _respond(graph, graph[node.name], z, found, options, threshold, late)
-
-
-def _with_start(op: ops.Op, start: Floats) -> ops.Neuron:
-    assert isinstance(op, ops.Neuron)
-    return dataclasses.replace(op, v_init=start)
 
 
 def is_lossless(op: ops.Op) -> bool:

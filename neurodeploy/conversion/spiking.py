@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from neurodeploy.conversion.fold import fold
 from neurodeploy.conversion.forms import with_forms
 from neurodeploy.conversion.kinds import KINDS
 from neurodeploy.conversion.skeleton import with_encoder, with_neurons
-from neurodeploy.conversion.thresholds import Options
+from neurodeploy.conversion.thresholds import BALANCINGS, PERCENTILE, Options
 from neurodeploy.errors import ConvertError, DataError, OptionError
 from neurodeploy.ir import ops
 from neurodeploy.ir.graph import Graph
@@ -43,6 +43,7 @@ def convert(
     calibration: Floats,
     *,
     neuron: str = "if-soft",
+    balancing: str = PERCENTILE,
     percentile: float = 99.9,
     rate: float | None = None,
     steps: int | None = None,
@@ -61,6 +62,9 @@ def convert(
         Training samples, as `Graph.prepare` returns them, never test data; at most `SAMPLES` are drawn.
     neuron : str
         One of `kinds.KINDS`.
+    balancing : {"percentile", "local"}
+        Whether a threshold is what `percentile` and `rate` make it, or the best one around that for this many
+        steps, as `local.best_threshold` finds it.
     percentile : float
         Of the activations over the calibration samples; what it finds is mapped to `rate`.
     rate : float, optional
@@ -89,19 +93,22 @@ def convert(
     """
     if rate is None:
         rate = default_rate(neuron)
-    _check_options(neuron, percentile, rate, steps, output)
+    _check_choice("balancing", balancing, BALANCINGS)
+    _check_choice("neuron kind", neuron, KINDS)
+    _check_choice("output", output, OUTPUTS)
+    _check_numbers(percentile, rate, steps)
     refuse(graph)
     plain = even_out(fold(graph)) if equalize else fold(graph)
     folded = fold(with_forms(plain, capped=neuron in RATES))
     refuse_leftovers(folded)
     x = relayout(graph, folded, draw(calibration, seed))
     skeleton = with_neurons(with_encoder(folded, x), neuron, output)
-    options = Options(float(percentile), float(rate), int(STEPS if steps is None else steps))
+    options = Options(float(percentile), float(rate), int(STEPS if steps is None else steps), balancing)
     spiking = fold(balance(skeleton, folded, x, options, progress))
     spikes_out = spiking[spiking.sources(spiking.output.name)[0]].op.spiking
     spiking = spiking.with_meta(
         neuron=neuron, percentile=options.percentile, rate=options.rate, steps=options.steps, seed=int(seed),
-        output="spikes" if spikes_out else "membrane", calibration_samples=len(x),
+        output="spikes" if spikes_out else "membrane", calibration_samples=len(x), balancing=balancing,
     )  # fmt: skip
     return verify(spiking, form="spiking")
 
@@ -111,9 +118,12 @@ def default_rate(neuron: str) -> float:
     return RATES.get(neuron, LOSSY_RATE)
 
 
-def _check_options(neuron: str, percentile: float, rate: float, steps: int | None, output: str) -> None:
-    if neuron not in KINDS:
-        raise OptionError(f"neuron kind '{neuron}' is unknown; choose from {', '.join(KINDS)}")
+def _check_choice(what: str, chosen: str, known: Collection[str]) -> None:
+    if chosen not in known:
+        raise OptionError(f"{what} '{chosen}' is unknown; choose from {', '.join(known)}")
+
+
+def _check_numbers(percentile: float, rate: float, steps: int | None) -> None:
     if not 0 < percentile <= 100:
         raise OptionError(f"percentile {percentile} is not in (0, 100]")
     if not 0 < rate <= 1:
@@ -122,8 +132,6 @@ def _check_options(neuron: str, percentile: float, rate: float, steps: int | Non
         )
     if steps is not None and steps < 1:
         raise OptionError(f"{steps} steps; at least 1 is needed")
-    if output not in OUTPUTS:
-        raise OptionError(f"output '{output}' is unknown; choose from {', '.join(OUTPUTS)}")
 
 
 def draw(samples: Floats, seed: int) -> Floats:

@@ -12,11 +12,14 @@ from neurodeploy.ir.graph import Graph, Node
 
 Floats = npt.NDArray[np.float64]
 
+PERCENTILE, LOCAL = "percentile", "local"
+BALANCINGS = (PERCENTILE, LOCAL)
+"""Where a threshold is the activation found, and where `local` looks for a better one around it."""
 LEAST_OF_LAYER = 0.1
 """Smallest threshold of a channel, as part of its layer's: a few weak samples do not make a scale."""
 
 
-def _nothing(share: float) -> None:
+def nothing(share: float) -> None:
     """Tell nobody."""
 
 
@@ -27,8 +30,9 @@ class Options:
     percentile: float
     rate: float
     steps: int
+    balancing: str = PERCENTILE
     per_channel: bool = True
-    advance: Callable[[float], object] = _nothing
+    advance: Callable[[float], object] = nothing
 
 
 def thresholds(node: Node, z: Floats, options: Options) -> Floats:

@@ -43,19 +43,20 @@ def test_the_choice_loses_no_more_than_it_may_and_no_cheaper_trial_does(found):
 
 def test_a_search_begins_with_the_defaults_in_few_steps(found):
     assert dict(found.trials[0].options) == {
-        "rate": 1.0, "percentile": 99.9, "steps": search.START, "weight_bits": search.MOST_BITS,
+        "rate": 1.0, "percentile": 99.9, "balancing": "percentile", "steps": search.START,
+        "weight_bits": search.MOST_BITS,
     }  # fmt: skip
     assert found.chosen.options["steps"] <= search.START
 
 
 @pytest.mark.parametrize(("neuron", "rate"), [(None, 1.0), ("if-soft", 1.0), ("if", 0.5), ("cuba", 0.5)])
 def test_a_search_begins_with_the_rate_of_the_kind_of_neuron(neuron, rate):
-    assert search.defaults(neuron) == {"rate": rate, "percentile": 99.9}
+    assert search.defaults(neuron) == {"rate": rate, "percentile": 99.9, "balancing": "percentile"}
 
 
 def test_a_run_grows_only_while_too_much_is_lost(data):
     mlp = nd.load(model_path("digits_mlp"))
-    fixed = {"rate": 0.05, "percentile": 100.0, "weight_bits": 8}
+    fixed = {"rate": 0.05, "percentile": 100.0, "balancing": "percentile", "weight_bits": 8}
     found = autotune(mlp, data.x_train[:300], data.y_train[:300], max_drop=0.0, max_steps=48, **fixed)
     steps = [t.options["steps"] for t in found.trials]
     longest = steps.index(max(steps))
@@ -76,7 +77,8 @@ def test_the_choice_runs_as_it_was_measured(found, data):
 def test_the_text_says_what_was_tried_what_was_chosen_and_what_it_costs(found):
     text = search_text(found)
     assert text.count("\n") > len(found.trials)
-    assert f"chosen: rate {found.chosen.options['rate']:g}" in text
+    chosen = found.chosen.options
+    assert f"chosen: balancing {chosen['balancing']}, rate {chosen['rate']:g}" in text
     assert "held-out training samples" in text
     assert f"{found.chosen.spikes:,.0f} spikes per sample" in text
 
@@ -84,6 +86,7 @@ def test_the_text_says_what_was_tried_what_was_chosen_and_what_it_costs(found):
 def test_fixed_options_are_not_searched(data):
     mlp = nd.load(model_path("digits_mlp"))
     told = {"rate": 0.5, "steps": 16, "percentile": 99.9, "weight_bits": 8, "neuron": "if"}
+    told["balancing"] = "local"
     found = autotune(mlp, data.x_train[:100], data.y_train[:100], **told)
     assert [dict(t.options) for t in found.trials] == [told]
 
@@ -96,7 +99,7 @@ def test_weight_bits_stay_with_the_network(found):
 
 def test_a_target_without_an_emulator_is_measured_in_floats(data):
     mlp = nd.load(model_path("digits_mlp"))
-    fixed = {"rate": 0.5, "percentile": 99.9, "steps": 16}
+    fixed = {"rate": 0.5, "percentile": 99.9, "balancing": "percentile", "steps": 16}
     found = autotune(mlp, data.x_train[:60], data.y_train[:60], target="spinnaker2", **fixed)
     assert len(found.trials) == 1
     assert found.chosen.synops is None
@@ -123,7 +126,7 @@ def test_the_command_writes_the_choice_and_says_where_it_loses_more(data, tmp_pa
                "--calibration", str(tmp_path / "train.npz"), "--max-drop", "2",
                "--percentile", "99.9", "--rate", "0.5")  # fmt: skip
     assert main([*convert, "--max-steps", "32"]) == 0
-    assert "chosen: rate 0.5" in capsys.readouterr().out
+    assert ", rate 0.5" in capsys.readouterr().out
     assert nd.load(tmp_path / "a.nd").meta["steps"] <= 32
     assert main([*convert, "--steps", "4"]) == 1
     assert "more than the 2 that might be lost" in capsys.readouterr().out
