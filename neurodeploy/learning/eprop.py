@@ -10,6 +10,7 @@ import numpy as np
 from neurodeploy.learning import forms
 from neurodeploy.learning.description import Feedback, Rule
 from neurodeploy.learning.rate import Floats
+from neurodeploy.learning.temporal import Times
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class EProp:
     ----------
     height : float
         Of the pseudo-derivative, which falls to 0 one threshold away.
+    membrane, readout : float
+        Shares that neurons and read-out keep of their membranes in a step, in floats.
 
     References
     ----------
@@ -31,10 +34,17 @@ class EProp:
     """
 
     height: float = 0.3
+    membrane: float = 0.95
+    readout: float = 0.95
 
     name: ClassVar[str] = "e-prop"
     equation: ClassVar[str] = "dw = -rate * sum_t (B error) * lowpass(psi(v) * lowpass(pre))"
     reference: ClassVar[str] = "Bellec et al. 2020"
+
+    @property
+    def times(self) -> Times:
+        """Eligibility is filtered as the read-out filters spikes."""
+        return Times(self.membrane, 0.0, (self.readout,))
 
     def derivative(self, away: Floats) -> Floats:
         """Return ``psi`` at distances from the threshold, in thresholds."""

@@ -10,6 +10,7 @@ import numpy as np
 from neurodeploy.learning import forms
 from neurodeploy.learning.description import Feedback, Rule
 from neurodeploy.learning.rate import Floats
+from neurodeploy.learning.temporal import Times
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,10 @@ class SuperSpike:
 
     Parameters
     ----------
+    membrane, synapse : float
+        Shares kept in a step, in floats.
+    rise, decay : float
+        Of the filters of eligibility, and of errors.
     steepness : float
         Of the pseudo-derivative ``1 / (1 + steepness |u - threshold| / threshold)^2``.
 
@@ -28,10 +33,20 @@ class SuperSpike:
     """
 
     steepness: float = 4.0
+    membrane: float = 0.9
+    synapse: float = 0.8
+    rise: float = 0.8
+    decay: float = 0.9
 
     name: ClassVar[str] = "superspike"
     equation: ClassVar[str] = "dw = -rate * sum_t (B error) * filter(psi(v) * filter(pre))"
     reference: ClassVar[str] = "Zenke, Ganguli 2018"
+
+    @property
+    def times(self) -> Times:
+        """Eligibility and errors pass the same two filters."""
+        both = (self.rise, self.decay)
+        return Times(self.membrane, self.synapse, both, both)
 
     def derivative(self, away: Floats) -> Floats:
         """Return ``sigma'`` at distances from the threshold, in thresholds."""
