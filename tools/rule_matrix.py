@@ -6,13 +6,14 @@ An empty cell says why; a bar that was missed is marked. Nothing here is typed b
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rules"
 MEASURED = RESULTS.parents[2] / "neurodeploy" / "learning" / "measured.json"
 NO_SETTLING = "circuit built and tested; not measured"
-SIGNS = "no circuit: the host would have to copy signs of weights"
+SIGNS = "signs of weights are copied by the host"
 NO_GATES = "no circuit: its gating chain is not built"
 NO_RULE = "not written"
 NO_NETWORK = "the update is written and tested; no network is built around it"
@@ -115,19 +116,24 @@ def _chips(found: dict[str, Any]) -> str:
 
 
 def _best(name: str, tier: str) -> dict[str, Any] | None:
-    """Return the run of most seeds; a longer one of fewer seeds is shown by the other table."""
-    path = RESULTS / f"{name}-{tier}-200-200.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """Return the run of most samples, then seeds, then epochs, over two hidden layers of any width."""
+    told = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(RESULTS.glob(f"{name}-{tier}-*.json"))
+        if re.fullmatch(rf"{re.escape(name)}-{tier}-\d+-\d+\.json", path.name)
+    ]
+    return max(told, key=lambda f: (f["samples"], len(f["runs"]), f["epochs"], f["mean"]), default=None)
 
 
 def _cell(name: str, tier: str, bar: float | None, why: str) -> str:
     best = _best(name, tier)
     if best is None:
         return (f"- ({why or 'not measured'})") + (f"; bar {bar}" if bar else "")
-    text = f"{_percent(best)} ({len(best['runs'])} seeds, {best['epochs']} epochs)".replace(
-        "(1 seeds", "(1 seed"
-    )
-    text = text.replace("1 epochs", "1 epoch") + _chips(best)
+    text = f"{_percent(best)} ({len(best['runs'])} seeds, {best['epochs']} epochs)"
+    text = text.replace("(1 seeds", "(1 seed").replace(" 1 epochs", " 1 epoch")
+    if best["sizes"][1:-1] != [200, 200]:
+        text = text.replace(")", f", {'-'.join(map(str, best['sizes'][1:-1]))} hidden)")
+    text += _chips(best)
     if best["samples"] < WHOLE:
         text += f", {best['samples']:,} samples only"
     if why:

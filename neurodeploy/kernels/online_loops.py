@@ -97,17 +97,28 @@ def deliver(
 @jit_apart
 def deliver_some(
     lists: Any, count: Any, source: Any, w: Any, row: Any, start: Any, partner: Any, factor: Any,
+    active: Any, q: Any, narrow: Any,
+) -> None:  # fmt: skip
+    """As `deliver`, of projections that are gated, or count with a sign."""
+    size, sums = row[3], narrow[: row[3]]
+    for first in range(source, source + count, HELD):
+        sums[:] = 0
+        add_rows(lists, first, min(first + HELD, source + count), source, w, row[4], size, sums)
+        for o in range(size):
+            open_here = np.int32(1 - row[8]) | np.int32(active[partner + o] > 0)
+            q[start + o] += np.int32(sums[o]) * np.int32(factor) * open_here
+
+
+@jit_apart
+def deliver_one_to_one(
+    lists: Any, count: Any, source: Any, w: Any, row: Any, start: Any, partner: Any, factor: Any,
     active: Any, q: Any,
 ) -> None:  # fmt: skip
-    """As `deliver`, of projections that are gated, one to one, or count with a sign."""
-    size = row[3]
+    """As `deliver_some`, of one synapse for every neuron."""
     for k in range(source, source + count):
         i = lists[k] - source
-        first, last = (i, i + 1) if row[9] else (0, size)
-        at = row[4] + i * (0 if row[9] else size)
-        for o in range(first, last):
-            if not row[8] or active[partner + o]:
-                q[start + o] += np.int32(w[at + o]) * np.int32(factor)
+        if not row[8] or active[partner + i]:
+            q[start + i] += np.int32(w[row[4] + i]) * np.int32(factor)
 
 
 @jit
@@ -190,11 +201,19 @@ def forward_step(
         odd = projections[j, 8] | projections[j, 9] | (projections[j, 7] & np.int64(sign != 1))
         if counts[source] and odd:
             factor = (sign if projections[j, 7] else 1) << projections[j, 5]
-            deliver_some(
-                lists, counts[source], pops[source, 0], w, projections[j], pops[target, 0],
-                pops[target, 6], factor, active, apical if projections[j, 7] else q,
-            )  # fmt: skip
-            counters[SYNOPS] += counts[source] * (1 if projections[j, 9] else projections[j, 3])
+            into = apical if projections[j, 7] else q
+            if projections[j, 9]:
+                deliver_one_to_one(
+                    lists, counts[source], pops[source, 0], w, projections[j], pops[target, 0],
+                    pops[target, 6], factor, active, into,
+                )  # fmt: skip
+                counters[SYNOPS] += counts[source]
+            else:
+                deliver_some(
+                    lists, counts[source], pops[source, 0], w, projections[j], pops[target, 0],
+                    pops[target, 6], factor, active, into, narrow,
+                )  # fmt: skip
+                counters[SYNOPS] += counts[source] * projections[j, 3]
         elif counts[source]:
             deliver(
                 lists, counts[source], pops[source, 0], w, projections[j, 4], projections[j, 3],
