@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from neurodeploy.cli.demo import MODEL
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -40,10 +42,11 @@ def neurodeploy(installed, *arguments, cwd):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def test_wheel_carries_the_data_folders_and_no_tests(wheel):
+def test_wheel_carries_the_hardware_files_and_the_demos_model_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "neurodeploy/hardware/loihi1.toml" in names
-    assert any(name.startswith("neurodeploy/models/") and name.endswith(".keras") for name in names)
+    models = {name.rpartition("/")[2] for name in names if name.startswith("neurodeploy/models/")}
+    assert models == {f"{MODEL}.keras", f"{MODEL}.md"}
     assert {name.split("/")[0] for name in names} == {"neurodeploy", "neurodeploy-0.1.0.dist-info"}
 
 
