@@ -190,7 +190,7 @@ def source_accuracy(graph, data, divide_by):
 
 
 def on_emulator(graph, data, divide_by, steps, make, seeds):
-    """Run one conversion with every seed over all test samples."""
+    """Run one conversion over all test samples; yield what is measured after every seed."""
     import neurodeploy as nd
 
     rows = []
@@ -204,7 +204,7 @@ def on_emulator(graph, data, divide_by, steps, make, seeds):
             "spikes": recording.spikes_per_sample, "synops": recording.synops_per_sample,
             "cores": len(set(program.cores)), "conversion_seconds": took,
         })  # fmt: skip
-    return rows
+        yield tuple(rows)
 
 
 def emulator_part(name, graph, data, divide_by, args):
@@ -216,10 +216,10 @@ def emulator_part(name, graph, data, divide_by, args):
     head["part_of_the_samples"] = args.limit is not None
     for steps in args.steps:
         for balancing in args.balancings or BALANCINGS:
-            rows = on_emulator(graph, data, divide_by, steps, BALANCINGS[balancing], args.seeds)
-            mean = {k: statistics.mean(r[k] for r in rows) for k in ("accuracy", "spikes", "synops")}
-            entry = {"balancing": balancing, "steps": steps, "lost_points": source - mean["accuracy"]}
-            yield {**head, "runs": [{**entry, **mean, "seeds": rows}]}
+            for rows in on_emulator(graph, data, divide_by, steps, BALANCINGS[balancing], args.seeds):
+                mean = {k: statistics.mean(r[k] for r in rows) for k in ("accuracy", "spikes", "synops")}
+                entry = {"balancing": balancing, "steps": steps, "lost_points": source - mean["accuracy"]}
+                yield {**head, "runs": [{**entry, **mean, "seeds": rows}]}
             print(
                 f"{name:12s} {balancing:25s} T={steps:<4d} {mean['accuracy']:6.2f} % "
                 f"({source - mean['accuracy']:+.2f} lost), {mean['spikes']:,.0f} spikes, "
