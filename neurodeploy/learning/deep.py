@@ -98,7 +98,7 @@ def _on_the_way_back(
 ) -> tuple[Sequence[Population], Sequence[Projection]]:
     """Return populations that errors pass on their way, and what joins them."""
     if rule.feedback.path == "direct-signs":
-        return _relays(sizes[-1]), _once(sizes[-1])
+        return _relays(sizes[-1], s), _once(sizes[-1])
     if rule.feedback.path == "ensembles":
         return ensembles.chain(names[:-1], sizes, s, rng)
     if rule.feedback.path != "layered":
@@ -275,9 +275,10 @@ def _errors(classes: int, s: Setup) -> list[Projection]:
     ]
 
 
-def _relays(classes: int) -> list[Population]:
-    """Return what spikes once in a phase, at the first spike of an error neuron."""
-    return [Population(name, classes, 0, floor_at((ERROR_UNIT << WEIGHT_SHIFT) * 64)) for name in ONCE]
+def _relays(classes: int, s: Setup) -> list[Population]:
+    """Return what spikes once in a phase, when an error neuron has spiked often enough."""
+    unit = ERROR_UNIT << WEIGHT_SHIFT
+    return [Population(name, classes, (s.sure - 1) * unit, floor_at(unit * 64)) for name in ONCE]
 
 
 def _once(classes: int) -> list[Projection]:

@@ -92,6 +92,8 @@ class Setup:
         down; multiples of 4 up to 252. A short one's last counts for all that follow.
     busy : int
         Spikes of the first phase beyond which hidden neurons have no slope; 0 for no such number.
+    sure : int
+        Spikes of an error neuron that its sign takes, where only signs are sent.
     """
 
     forward: int = 60
@@ -128,6 +130,7 @@ class Setup:
     ensemble: int = 3
     hops: tuple[int, ...] = (128,)
     busy: int = 0
+    sure: int = 1
 
     def __post_init__(self) -> None:
         if self.forward < 1 or self.error < 1 or self.gap < 2:

@@ -164,6 +164,10 @@ def test_relays_of_signs_spike_once_for_any_number_of_errors():
                 for on in range(8)]  # fmt: skip
     found = counts(wired, state, laid, "h1")
     assert any((found == p).all() for p in possible)
+    never = made("sign-dfa", mechanism="neuron-trace", error_shift=6, sure=60)
+    laid, state = online_tables.tables(never)
+    online.run(laid, state, deep.codes(x, divide_by=1), labels, learn=False)
+    assert not counts(never, state, laid, "h1").any()
 
 
 def test_errors_are_rounded_to_the_nearest_if_told():
