@@ -149,19 +149,25 @@ TRANSPORT = {
 """What a rule makes of the problem that two synapses do not know each other's weight."""
 
 
+SOLVED_AT = 4
+"""Column of what a rule solves of the six problems, as `compiler.checks.problems` finds."""
+
+
 def rule_rows() -> Table:
-    """Return every learning rule: what it needs, which engines run its form, and whose it is."""
+    """Return every learning rule: what it needs and solves, which engines run its form, whose it is."""
+    from neurodeploy.compiler.checks import problems
     from neurodeploy.learning import HEBBIAN, NETWORKS, RULES, pes
 
     first = RULES["pes"]
     described = pes.on_chip(tau=first.tau, impulse=16.0)
     rows = [_rule_row(first.name, first.equation, "MacNeil, Eliasmith 2011", described, described)]
+    rows[0].insert(SOLVED_AT, problems.NOT_TESTED)
     others: list[Any] = [*NETWORKS.values(), *HEBBIAN.values()]
-    rows += [
-        _rule_row(rule.name, rule.equation, rule.reference, rule.chip("r1"), rule.chip("y3"))
-        for rule in others
-    ]
-    head = ["rule", "layers", "way back", "weight transport", "Loihi 1", "Loihi 2", "accuracy"]
+    for rule in others:
+        row = _rule_row(rule.name, rule.equation, rule.reference, rule.chip("r1"), rule.chip("y3"))
+        row.insert(SOLVED_AT, problems.solved(rule) if rule.name in NETWORKS else problems.NOT_TESTED)
+        rows.append(row)
+    head = ["rule", "layers", "way back", "weight transport", "solves", "Loihi 1", "Loihi 2", "accuracy"]
     return [*head, "change", "reference"], rows
 
 
