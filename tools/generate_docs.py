@@ -117,6 +117,37 @@ def _conversion_rows() -> catalogue.Table:
     return [*head, "plain: points lost", "plain: spikes/sample"], rows
 
 
+def _spikes_rows() -> catalogue.Table:
+    """Show the fewest spikes that keep the accuracy, by how thresholds are found."""
+    head = [
+        "model",
+        "thresholds",
+        "seeds",
+        "steps",
+        "points lost",
+        "spikes/sample",
+        "synops/sample",
+        "times ours",
+    ]
+    rows: list[list[Any]] = []
+    for model, parts in json.loads(MEASURED.read_text(encoding="utf-8"))["models"].items():
+        part, ours = parts.get("spikes", {"runs": ()}), None
+        for run in part["runs"]:
+            kept = [seed for seed in run["seeds"] if "accuracy" in seed]
+            row = [model, run["balancing"], f"{len(kept)} of {len(run['seeds'])}"]
+            if not kept:
+                rows.append([*row, "-", "not kept", None, None, "-"])
+                continue
+            right, spikes, synops = (
+                statistics.mean(k[of] for k in kept) for of in ("accuracy", "spikes", "synops")
+            )
+            ours = spikes if run["balancing"] == "neurodeploy" else ours
+            steps = ", ".join(str(seed["steps"]) for seed in kept)
+            lost = f"{part['source_accuracy'] - right:.2f}"
+            rows.append([*row, steps, lost, spikes, synops, f"{spikes / ours:.2f}" if ours else "-"])
+    return head, rows
+
+
 def _rounding_rows() -> catalogue.Table:
     """Show what weights of few bits keep, rounded to the nearest code and adaptively."""
     rows: list[list[Any]] = []
@@ -179,6 +210,7 @@ TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "conversion": _conversion_rows,
     "conversion-peers": _peer_rows,
     "conversion-rounding": _rounding_rows,
+    "conversion-spikes": _spikes_rows,
     "emulator": _emulator_rows,
     "findings": catalogue.finding_rows,
     "fits": _fit_rows,
