@@ -151,6 +151,8 @@ def _percent(found: dict[str, Any]) -> str:
 IN_NENGO = {
     "delta": "not measured on MNIST",
     "dfa": "not measured on MNIST",
+    "e-prop": "not measured on MNIST",
+    "superspike": "not measured on MNIST",
     "hunsberger": "network built and tested; not measured on MNIST, where a sample takes tenths of a second",
 }
 """Rules that there is a Nengo form of."""
