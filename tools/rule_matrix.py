@@ -116,13 +116,13 @@ def _chips(found: dict[str, Any]) -> str:
 
 
 def _best(name: str, tier: str) -> dict[str, Any] | None:
-    """Return the run of most samples, then seeds, then epochs, over two hidden layers of any width."""
+    """Return the best run of those of most samples and seeds, over two hidden layers of any width."""
     told = [
         json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(RESULTS.glob(f"{name}-{tier}-*.json"))
         if re.fullmatch(rf"{re.escape(name)}-{tier}-\d+-\d+\.json", path.name)
     ]
-    return max(told, key=lambda f: (f["samples"], len(f["runs"]), f["epochs"], f["mean"]), default=None)
+    return max(told, key=lambda f: (f["samples"], len(f["runs"]), f["mean"]), default=None)
 
 
 def _cell(name: str, tier: str, bar: float | None, why: str) -> str:
