@@ -195,6 +195,8 @@ def _layer(
         raise TypeError(f"a layer is configured by {config!r}")
     kind, whole = str(entry["class_name"]), path + name
     home = _home(entry)
+    if home in READ or kind in READ:  # read here by what it is documented to do
+        kind, home = kind.rpartition(">")[2], ""
     if home == FUNCTION:
         kind, home = _function_name(kind, config), ""
     wrapped = None
@@ -231,6 +233,8 @@ def _looks_like_function(entry: Mapping[str, Any]) -> bool:
     return "module" not in entry and not any(key in entry["config"] for key in layers_have)
 
 
+READ = ("keras-lmu>LMU", "keras_lmu.layers.LMU")
+"""Classes of another package that are taken; in h5 files the first may stand as the class's name."""
 FUNCTION = "a function"
 """In place of a class's home: it is Keras' or TensorFlow's own function, called on tensors."""
 

@@ -19,7 +19,7 @@ from neurodeploy.frontends.steps import Floats
 from neurodeploy.ir import ops
 from neurodeploy.ir.ops import Op
 
-RECURRENT = ("SimpleRNN",)
+RECURRENT = ("SimpleRNN", "LMU")
 ACTIVATIONS: dict[str, Callable[[], Op]] = {"relu": ops.ReLU, "linear": ops.Identity}
 MAX_STEPS = 256
 MAX_WEIGHTS = 1 << 24
@@ -43,17 +43,17 @@ def simple_rnn(draft: Draft, layer: Layer, tensors: list[Tensor]) -> Tensor:
     bias = w.get("bias", np.zeros(units))
     # one matrix over the whole sequence for each step: a part of a map alone has no form in a spiking network
     tensor = draft.arrange(layer, tensors[0], (0, 1))
-    flat = draft.add(layer, ops.Flatten(), _vector(steps * features), tensor, suffix="flat")
+    flat = draft.add(layer, ops.Flatten(), vector(steps * features), tensor, suffix="flat")
     states: list[Tensor] = []
     for t in range(steps):
         parts = [_input(draft, layer, flat, w["kernel"].T, bias, t, steps)]
         if states:
             op = ops.Affine(w["recurrent_kernel"].T, np.zeros(units))
-            parts.append(draft.add(layer, op, _vector(units), states[-1], suffix=f"back{t}"))
+            parts.append(draft.add(layer, op, vector(units), states[-1], suffix=f"back{t}"))
         total = draft.join(layer, parts, f"sum{t}") if states else parts[0]
         act = ACTIVATIONS[_activation(layer)]()
-        states.append(draft.add(layer, act, _vector(units), total, suffix=f"step{t}"))
-    return _all(draft, layer, states, units) if layer.config.get("return_sequences") else states[-1]
+        states.append(draft.add(layer, act, vector(units), total, suffix=f"step{t}"))
+    return sequence(draft, layer, states, units) if layer.config.get("return_sequences") else states[-1]
 
 
 def _sizes(draft: Draft, layer: Layer, tensor: Tensor) -> tuple[int, int, int]:
@@ -78,7 +78,8 @@ def _activation(layer: Layer) -> str:
     return value if isinstance(value, str) else "of its own"
 
 
-def _vector(size: int) -> View:
+def vector(size: int) -> View:
+    """Return the view of a vector."""
     return View((size,), (0,))
 
 
@@ -88,15 +89,15 @@ def _input(
     units, features = kernel.shape
     weight = np.zeros((units, steps * features))
     weight[:, t * features : (t + 1) * features] = kernel
-    return draft.add(layer, ops.Affine(weight, bias), _vector(units), flat, suffix=f"in{t}")
+    return draft.add(layer, ops.Affine(weight, bias), vector(units), flat, suffix=f"in{t}")
 
 
-def _all(draft: Draft, layer: Layer, states: list[Tensor], units: int) -> Tensor:
+def sequence(draft: Draft, layer: Layer, states: list[Tensor], units: int) -> Tensor:
     """Put the states of all steps under each other, (T, units)."""
     steps, parts = len(states), []
     for t, state in enumerate(states):
         pads = ((t * units, (steps - 1 - t) * units),)
-        parts.append(draft.add(layer, ops.Pad(pads), _vector(steps * units), state, suffix=f"part{t}"))
+        parts.append(draft.add(layer, ops.Pad(pads), vector(steps * units), state, suffix=f"part{t}"))
     total = draft.join(layer, parts, "sequence")
     view = View((steps, units), (0, 1))
     return draft.add(layer, ops.Reshape((steps, units)), view, total, suffix="")

@@ -83,9 +83,7 @@ def _is_inert(layer: Layer) -> bool:
 
 
 def _objections(layer: Layer, *, is_end: bool) -> Iterator[str]:
-    if layer.home and layer.kind in REFUSED and layer.home.startswith("keras-lmu"):
-        yield REFUSED[layer.kind]
-    elif layer.home:
+    if layer.home:
         yield f"a custom layer ({layer.home}); its code is not run"
     elif layer.wrapped is not None:
         inside = dataclasses.replace(layer.wrapped, calls=layer.calls)

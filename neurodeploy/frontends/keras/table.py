@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from neurodeploy.frontends.keras import joins, layers, recurrent
+from neurodeploy.frontends.keras import joins, layers, lmu, recurrent
 from neurodeploy.frontends.keras.geometry import (
     View,
     any_order,
@@ -162,6 +162,11 @@ JOINTS: dict[str, Joint] = {
         "rewritten", "Affine and ReLU, a copy of the cell per step", recurrent.simple_rnn,
         f"relu or linear, up to {recurrent.MAX_STEPS} steps",
     ),
+    "LMU": Joint(
+        "rewritten", "Affine over the past and ReLU, a copy of the hidden cell per step", lmu.lmu,
+        "of keras-lmu; hidden cell SimpleRNNCell or Dense (relu or linear) or none; theta fixed; up to "
+        f"{recurrent.MAX_STEPS} steps",
+    ),
 }  # fmt: skip
 """Layers that join branches, and those that run over sequences."""
 
@@ -201,8 +206,6 @@ REFUSED: dict[str, str] = {
     "Conv3D": _VOLUME,
     "MaxPooling3D": _VOLUME,
     "AveragePooling3D": _VOLUME,
-    "LMU": "its memory is a signed state that is carried on, which no rate holds; use SimpleRNN with relu, "
-    "or build the network in Nengo, whose ensembles hold such states",
     "GRU": _GATED,
     "LSTM": _GATED,
     "ConvLSTM2D": _GATED,
