@@ -223,6 +223,7 @@ TABLES: dict[str, Callable[[], catalogue.Table]] = {
     "continual": rule_matrix.continual,
     "rule-controls": rule_matrix.controls,
     "rule-matrix": rule_matrix.matrix,
+    "rules-in-time": rule_matrix.in_time,
     "targets": catalogue.target_rows,
 }
 

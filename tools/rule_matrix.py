@@ -37,7 +37,7 @@ ROWS: dict[str, tuple[float | None, float | None, str, str]] = {
     "local-fa": (98.0, 97.0, "", ""),
     "sign-symmetry": (98.3, 97.3, "", SIGNS),
     "hunsberger": (98.0, 97.0, "", ""),
-    "superspike": (None, 96.8, "", ""),
+    "superspike": (None, 96.8, "", "one filter of the paper's two, one learning rate for all"),
     "e-prop": (None, 96.8, "", ""),
     "dendrites": (96.8, 96.5, "", ""),
     "emstdp": (None, 97.0, "", AT_LIMIT),
@@ -79,6 +79,20 @@ def controls() -> tuple[list[str], list[list[Any]]]:
         ])  # fmt: skip
     head = ["rule", "hidden layers", "error", "control", "seeds x epochs", "samples", "test, %"]
     return [*head, "samples/s", "spikes", "synaptic events", "weights changed", "expressible on"], rows
+
+
+def in_time() -> tuple[list[str], list[list[Any]]]:
+    """Return what recurrent layers of spiking neurons reached on MNIST row by row, with their controls."""
+    rows = []
+    for path in sorted(RESULTS.glob("*-rows-R-*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows.append([
+            found["rule"], "-".join(map(str, found["sizes"][1:-1])), found["control"],
+            f"{len(found['runs'])} x {found['epochs']}", f"{found['samples']:,}", _percent(found),
+            f"{found['runs'][0]['spikes_per_step'][0]:.3f}",
+        ])  # fmt: skip
+    head = ["rule", "recurrent neurons", "control", "seeds x epochs", "samples", "test, %"]
+    return [*head, "spikes per neuron and step"], rows
 
 
 def continual() -> tuple[list[str], list[list[Any]]]:
@@ -161,7 +175,7 @@ IN_NENGO = {
     "dfa": "not measured on MNIST",
     "e-prop": "not measured on MNIST",
     "superspike": "not measured on MNIST",
-    "hunsberger": "network built and tested; not measured on MNIST, where a sample takes tenths of a second",
+    "hunsberger": "network built and tested; not measured on MNIST",
 }
 """Rules that there is a Nengo form of."""
 
