@@ -175,3 +175,7 @@ def spread(part: Callable[[int, int], None], size: int, threads: int) -> None:
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="neurodeploy")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has the pools, but not their threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -1,6 +1,9 @@
 import ast
 import dataclasses
 import importlib
+import multiprocessing
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -99,6 +102,34 @@ def test_a_run_that_keeps_no_state_gives_what_one_that_keeps_it_does(seed, host,
         assert np.array_equal(getattr(expected, name), getattr(found, name)), name
     ends = samples.counts if by == "spikes" else samples.membranes
     assert np.array_equal(final, ends[:, layout.position[layout.span(readout.group)]])
+
+
+FORKED = """
+import multiprocessing, sys
+from neurodeploy.kernels.build import spread
+
+def work():
+    done = []
+    spread(lambda low, high: done.append(high - low), 9, 2)
+    assert sum(done) == 9
+
+work()
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join(60)
+hangs = child.is_alive()
+child.kill()
+sys.exit("hangs" if hangs else child.exitcode)
+"""
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="the system has no fork")
+def test_a_process_forked_after_a_run_has_threads_of_its_own():
+    """Those of its parent do not come with it, and work given to them would wait forever."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_arrays_in_large_pages_are_zeros_that_can_be_written():
