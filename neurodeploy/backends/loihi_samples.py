@@ -12,8 +12,8 @@ from neurodeploy.backends.host import Host
 from neurodeploy.errors import OptionError
 
 
-def of_sample(node: Any, x: npt.ArrayLike, number: int, size: int, steps: int) -> npt.NDArray[Any]:
-    """Return what a node puts out in one sample, shape (steps, size).
+def of_samples(node: Any, x: npt.ArrayLike, size: int, steps: int) -> npt.NDArray[Any]:
+    """Return what a node puts out in every sample, shape (n_samples, steps, size).
 
     Raises
     ------
@@ -33,7 +33,7 @@ def of_sample(node: Any, x: npt.ArrayLike, number: int, size: int, steps: int) -
             f"data of {node} has shape {np.shape(x)}; it takes ({size}, {steps}, {node.size_out}) "
             f"or ({size}, {node.size_out})"
         )
-    return np.asarray(values[number])
+    return values
 
 
 class SampleData(Mapping[Any, npt.NDArray[Any]]):

@@ -21,7 +21,7 @@ from neurodeploy.backends.adapter import nengo_loihi_module
 from neurodeploy.backends.chip import Chip
 from neurodeploy.backends.host import Host
 from neurodeploy.backends.host_state import randoms_of
-from neurodeploy.backends.loihi_samples import SampleData, of_sample
+from neurodeploy.backends.loihi_samples import SampleData, of_samples
 from neurodeploy.errors import LoadError, OptionError
 
 loihi: Any = nengo_loihi_module()
@@ -148,9 +148,9 @@ class LoihiSimulator(loihi.Simulator):  # type: ignore[misc]  # a drop-in is one
             super().run_steps(steps)
             return
         self.timers.start("run")
+        given = {n: of_samples(n, x, self.n_samples, steps) for n, x in (data or {}).items()}
         for number, host in enumerate(self._hosts):
-            given = {n: of_sample(n, x, number, self.n_samples, steps) for n, x in (data or {}).items()}
-            host.feed(given)
+            host.feed({node: values[number] for node, values in given.items()})
         self._run_samples(steps)
         self.timers.stop("run")
         self._n_steps += steps

@@ -253,6 +253,25 @@ def test_data_of_a_wrong_shape_is_refused():
             sim.run_steps(10, data=wrong)
 
 
+class Counted:
+    """An array that counts how often it is read."""
+
+    def __init__(self, values):
+        self.values, self.times = values, 0
+
+    def __array__(self, dtype=None, copy=None):
+        self.times += 1
+        return np.array(self.values, dtype)
+
+
+def test_data_are_read_once_for_all_samples():
+    """Not once for each: that would take the square of their number."""
+    net, drive = network(), Counted(np.zeros((3, 2)))
+    with nd.LoihiSimulator(net, n_samples=3, progress_bar=False) as sim:
+        sim.run_steps(2, data={net.all_nodes[0]: drive})
+    assert drive.times == 1
+
+
 SCRIPT = """
 import nengo, nengo_loihi, numpy as np
 
