@@ -76,9 +76,13 @@ def open_session(program: Program, *, steps: int, seed: int, input_coding: str, 
 
 
 def _layout_of(program: Program) -> Layout:
-    """Arrange a program for the kernel once."""
+    """Arrange a program for the kernel once; its synapses cannot be written any more then."""
     found = _LAYOUTS.get(program)
     if found is None:
+        for synapses in (s for block in program.blocks for s in block.synapses):
+            for values in vars(synapses).values():
+                if isinstance(values, np.ndarray):
+                    values.setflags(write=False)
         found = _LAYOUTS[program] = lay_out(circuit_of(program))
     return found
 

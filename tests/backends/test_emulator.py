@@ -51,3 +51,13 @@ def test_a_program_without_blocks_is_refused(rng):
     bare = dataclasses.replace(by_hand(rng), blocks=())
     with pytest.raises(OptionError, match="has no blocks to run; compile it first"):
         run("loihi-emulator", bare, np.zeros((1, 12)))
+
+
+def test_a_program_that_has_run_cannot_be_written(rng, samples):
+    """Its tables are kept for the next run, which would not see what was written."""
+    program = by_hand(rng)
+    run("loihi-emulator", program, samples)
+    for array in vars(program.blocks[0].synapses[0]).values():
+        if isinstance(array, np.ndarray):
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0
