@@ -198,14 +198,14 @@ def source_accuracy(graph, data, divide_by):
     return 100 * recording.accuracy(data["y_test"])
 
 
-def on_emulator(graph, data, divide_by, steps, make, seeds):
+def on_emulator(graph, data, divide_by, steps, make, seeds, target):
     """Run one conversion over all test samples; yield what is measured after every seed."""
     import neurodeploy as nd
 
     rows = []
     for seed in seeds:
         began = time.perf_counter()
-        program = nd.compile(make(graph, data, divide_by, steps, seed)).raise_for_errors()
+        program = nd.compile(make(graph, data, divide_by, steps, seed), target).raise_for_errors()
         took = time.perf_counter() - began
         recording = nd.run(program, data["x_test"])
         rows.append({
@@ -222,10 +222,11 @@ def emulator_part(name, graph, data, divide_by, args):
         data = data | {k: data[k][: args.limit] for k in ("x_test", "y_test")}
     source = source_accuracy(graph, data, divide_by)
     head = {"source_accuracy": source, "test_samples": len(data["x_test"])}
-    head["part_of_the_samples"] = args.limit is not None
+    head |= {"part_of_the_samples": args.limit is not None, "target": args.target}
     for steps in args.steps:
         for balancing in args.balancings or BALANCINGS:
-            for rows in on_emulator(graph, data, divide_by, steps, BALANCINGS[balancing], args.seeds):
+            make = BALANCINGS[balancing]
+            for rows in on_emulator(graph, data, divide_by, steps, make, args.seeds, args.target):
                 mean = {k: statistics.mean(r[k] for r in rows) for k in ("accuracy", "spikes", "synops")}
                 entry = {"balancing": balancing, "steps": steps, "lost_points": source - mean["accuracy"]}
                 yield {**head, "runs": [{**entry, **mean, "seeds": rows}]}
@@ -680,6 +681,9 @@ def main():
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--models", type=names(OURS), help="some of ours, with commas between them")
+    parser.add_argument(
+        "--target", default="loihi1", help="of part emulator, for what takes more than a chip"
+    )
     parser.add_argument("--balancings", type=names(BALANCINGS), help="some of part emulator")
     parser.add_argument("--mnist", type=Path, help="mnist.npz of Keras, if NEURODEPLOY_DATA has none")
     parser.add_argument("--model", type=Path, help="another trained model, in place of ours")
