@@ -20,6 +20,9 @@ class BCM:
     Parameters
     ----------
     rate : float
+    slow, impulse : float
+        Time constant in steps, and what a spike adds, of the chip's trace for theta. Neurons that seldom
+        spike need a long one, and impulses at which theta comes near what their activity is when they do.
 
     References
     ----------
@@ -28,6 +31,8 @@ class BCM:
     """
 
     rate: float = 0.01
+    slow: float = 512.0
+    impulse: float = 1.0
 
     name: ClassVar[str] = "bcm"
     equation: ClassVar[str] = "dw = rate * post * (post - theta) * pre"
@@ -40,5 +45,6 @@ class BCM:
 
     def chip(self, reward: Any = "r1") -> Rule:
         """Return the form of chips: y2 is y1 over again, y3 the slow one; both settle at the same level."""
-        traces = (Trace("x1", 32, 16), Trace("y1", 32, 16), Trace("y2", 32, 16), Trace("y3", 512, 1))
+        theta = Trace("y3", self.slow, self.impulse)
+        traces = (Trace("x1", 32, 16), Trace("y1", 32, 16), Trace("y2", 32, 16), theta)
         return describe(self.name, "dw = 2^2*u4*x1*y1*y2 - 2^2*u4*x1*y1*y3", *traces)

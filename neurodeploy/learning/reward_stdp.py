@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -54,8 +55,15 @@ class RewardSTDP:
         return np.asarray(before - before / self.tau + self.pairs.change(**spikes))
 
     def chip(self, reward: Any = "r1") -> Rule:
-        """Return the form of chips: the tag decays once in 16 steps, and the reward is a flag."""
+        """Return the form of chips: the tag decays once in 16 steps.
+
+        The reward is the engine's own ``r1``, or what neurons collected from reward neurons, in ``y2``.
+        """
+        near, far = (round(math.log2(s)) - 1 for s in (self.pairs.rise, self.pairs.fall))
         traces = [Trace("x1", self.pairs.tau, 32), Trace("y1", self.pairs.tau, 32)]
-        traces += [Trace("y3", source="neuron")] if reward == "y3" else []
-        text = f"dt = 2^-1*x1*y0 - 2^-1*y1*x0 - 2^-3*u4*t\ndw = 2^-3*u4*{reward}*t"
-        return describe(self.name, text, *traces, feedback=Feedback("reward", "none", "none"))
+        collected = reward == "y3"
+        traces += [Trace("y2", source="neuron")] if collected else []
+        given = "(y2-64)" if collected else reward
+        text = f"dt = 2^{near}*x1*y0 - 2^{far}*y1*x0 - 2^-3*u4*t\ndw = 2^-3*u4*{given}*t"
+        back = Feedback("reward", "none", "neuron-trace" if collected else "none")
+        return describe(self.name, text, *traces, feedback=back)
