@@ -146,8 +146,9 @@ def learn(
     if rule in learn_deep.RULES:
         return _learn_deep(graph, x, y, rule=rule, limit=limit, divide_by=divide_by, curve=curve, **options)
     if rule not in RULES:
-        known = ", ".join((*RULES, *learn_deep.RULES))
-        raise OptionError(f"there is no learning rule '{rule}'; choose from {known}")
+        raise OptionError(
+            learn_deep.refusal(rule).replace("choose from ", f"choose from {', '.join(RULES)}, ")
+        )
     samples = graph.prepare(np.asarray(x)[:limit])
     divisor = float(graph.meta.get("divide_by", 1.0)) if divide_by is None else divide_by
     chosen = RULES[rule](rate=rate, tau=tau)

@@ -25,7 +25,7 @@ from neurodeploy.errors import CompileError, OptionError
 from neurodeploy.ir import ops, paths
 from neurodeploy.ir.evaluate import apply
 from neurodeploy.ir.graph import Graph
-from neurodeploy.learning import DEEP, deep
+from neurodeploy.learning import DEEP, HEBBIAN, NETWORKS, deep
 from neurodeploy.learning.circuit import FULL, UNIT, Circuit
 
 Floats = npt.NDArray[np.float64]
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 RULES = tuple(
     name for name, rule in DEEP.items() if rule.chip().feedback.path in ("local", "direct", "label")
 )
-"""Rules that have a circuit."""
+"""Rules that a network learns by."""
 CHUNK = 256
 STEPS = 64
 """Of the frozen layers per sample, where the network does not say."""
@@ -170,7 +170,7 @@ def learn(
         If the target's engine cannot run the rule, or the frozen layers do not fit.
     """
     if rule not in RULES:
-        raise OptionError(f"there is no circuit for rule '{rule}'; choose from {', '.join(RULES)}")
+        raise OptionError(refusal(rule))
     chip = targets.target(target) if isinstance(target, str) else target
     part = stack(graph, layers)
     shown = features(graph, part, x, steps=steps, seed=seed)
@@ -206,6 +206,26 @@ def _checked(graph: Graph, part: Stack, wired: Circuit, chip: targets.Target) ->
     if errors:
         raise CompileError(render_all(errors))
     return tuple(found)
+
+
+def refusal(rule: str) -> str:
+    """Say why a network cannot learn by a rule, and what to do in its place."""
+    if rule in HEBBIAN:
+        return (
+            f"rule '{rule}' has no error that a layer of a network could learn from; features of its own it "
+            f"finds under python tools/bench_features.py --rule {rule}; choose from {', '.join(RULES)}"
+        )
+    if rule not in NETWORKS:
+        return f"there is no learning rule '{rule}'; choose from {', '.join(RULES)}"
+    back = NETWORKS[rule].chip().feedback
+    why = {
+        "copied": "its way back copies weights",
+        "signs": "the host would have to copy signs of weights",
+    }.get(back.weights, f"its way back ({back.path}, {back.mechanism}) has no numbers for one")
+    return (
+        f"there is no circuit for rule '{rule}' behind a converted network: {why}; choose from "
+        f"{', '.join(RULES)}; or measure it from scratch: python tools/bench_rules.py --rule {rule}"
+    )
 
 
 def default_setup(chip: targets.Target) -> deep.Setup:

@@ -96,7 +96,7 @@ def test_interrupted_learning_goes_on_to_the_same_file(network, split, tmp_path,
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"rule": "backprop"}, OptionError, "no learning rule"),
+        ({"rule": "backprop"}, OptionError, "copies weights"),
         ({"rule": "dfa", "layers": ("fc1",)}, OptionError, "not the last dense ones"),
         ({"rule": "dfa", "input_coding": "poisson"}, OptionError, "as rates"),
         ({"rule": "dfa", "target": "speck2e"}, CompileError, "ND605"),
@@ -119,3 +119,13 @@ def test_options_that_do_not_fit_are_one_message(tmp_path, options, said, capsys
     where = [str(tmp_path / "a.nd"), "--data", str(tmp_path / "d.npz"), "-o", str(tmp_path / "o.nd")]
     assert main(["learn", *where, *options]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [("kolen-pollack", "has no numbers for one"), ("voja", "bench_features.py"),
+     ("backprop", "copies weights"), ("equilibrium", "bench_rules.py --rule equilibrium")],
+)  # fmt: skip
+def test_a_rule_that_no_network_can_learn_by_is_refused_with_what_to_do(network, split, rule, why):
+    with pytest.raises(OptionError, match=why):
+        stages.learn(network, split.x_train[:10], split.y_train[:10], rule=rule)
