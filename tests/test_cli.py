@@ -130,7 +130,7 @@ def test_the_run_card_says_what_no_emulator_shows(folder, capsys):
 
 @pytest.mark.parametrize(
     ("neuron", "steps", "told"),
-    [("if", 15, True), ("if", 16, False), ("if", 17, True), ("if-soft", 15, False)]
+    [("if", 15, True), ("if", 16, False), ("if", 17, True), ("if-soft", 15, False)],
 )
 def test_a_run_of_another_length_says_so_where_neurons_lose_charge(folder, capsys, neuron, steps, told):
     call("convert", MLP, "-o", folder / "short.nd", "--calibration", folder / "train.npz", "--steps", 16,

@@ -28,18 +28,23 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tools"))
 
 import data_folder  # noqa: E402
+import rule_controls  # noqa: E402
 
 from neurodeploy.backends import deep as teaching  # noqa: E402
 from neurodeploy.compiler.checks.plasticity import expressible  # noqa: E402
 from neurodeploy.errors import LoadError  # noqa: E402
 from neurodeploy.learning import NETWORKS, deep, rate  # noqa: E402
+from neurodeploy.learning.arithmetic import Arithmetic  # noqa: E402
+from neurodeploy.learning.circuit import UNIT, Circuit  # noqa: E402
 from neurodeploy.targets import target  # noqa: E402
 
 RESULTS = ROOT / "tools" / "results" / "rules"
 HELD_OUT = 5000
 SHARES = (0.6, 0.85, 1.0)
 """Of all samples, at which ``--anneal`` halves the learning rate: the host reloads the rules."""
-CONTROLS = ("none", "frozen", "shuffled")
+CONTROLS = ("none", "frozen", "shuffled", "zero-error")
+SIZES = {"mnist": (784, 10), "banded-2d": (4, rule_controls.CLASSES)}
+"""Inputs and classes of a task."""
 HOST = "samples and labels become spike trains; spike counts are read"
 TIER_C = deep.Setup(
     mechanism="neuron-trace", thresholds=(1020, 1020, 256), input_rate=512, label_rate=512, impulse=4,
@@ -57,8 +62,11 @@ def mnist() -> dict[str, np.ndarray]:
         return {k: file[k] for k in file.files}
 
 
-def split(*, validate: bool, limit: int | None) -> tuple[Any, Any, Any, Any]:
+def split(*, validate: bool, limit: int | None, task: str = "mnist") -> tuple[Any, Any, Any, Any]:
     """Return samples and labels to learn from, and to be judged by."""
+    if task == "banded-2d":
+        x, y = rule_controls.banded(limit or 20000, seed=0)
+        return (255 * x, y, *(255 * a if a.ndim > 1 else a for a in rule_controls.banded(5000, seed=1)))
     data = mnist()
     x, y = data["x_train"], data["y_train"].astype(np.int64)
     if validate:
@@ -74,15 +82,19 @@ def in_integers(
     setup = setup_of(o)
     x, y, x_new, y_new = data
     codes = deep.codes(x)
-    wired = deep.circuit(NETWORKS[rule], o.sizes, rng=np.random.default_rng(seed), setup=setup)
-    course = teaching.begin(wired, seed=seed)
+    how, wired = Arithmetic(rounding=o.rounding), wired_for(o, seed, setup)
+    course = teaching.begin(wired, seed=seed, arithmetic=how)
+    first, batch = rule_controls.weights(wired, course), (codes[: o.cosine], y[: o.cosine])
+    aim = setup.label_rate / UNIT
+    found = [rule_controls.cosines(wired, course, *batch, aim=aim)] if o.cosine else []
     kept = checkpoint_of(o, seed)
     start, total, held = time.process_time(), o.epochs * len(codes), bool(kept and kept.is_file())
     before, meddle = 0, teaching.copy_signs(wired, course.laid) if _copies(rule) else None
     for lower, share in enumerate(SHARES if o.anneal else (1.0,)):
         slower = dataclasses.replace(setup, exponents=tuple(max(e - lower, -7) for e in setup.exponents))
-        again = deep.circuit(NETWORKS[rule], o.sizes, rng=np.random.default_rng(seed), setup=slower)
-        course = dataclasses.replace(course, laid=teaching.begin(again, seed=seed).laid)
+        if lower:
+            again = teaching.begin(wired_for(o, seed, slower), seed=seed, arithmetic=how)
+            course = dataclasses.replace(course, laid=again.laid)
         if kept and held:
             try:
                 course, held = teaching.resume(course, kept), False
@@ -96,6 +108,12 @@ def in_integers(
             checkpoint=kept, until=int(share * total), meddle=meddle,
         )  # fmt: skip
     seconds = max(time.process_time() - start, 1e-9)
+    last = rule_controls.weights(wired, course)
+    more: dict[str, Any] = {"cosine_to_gradient": found} if o.cosine else {}
+    if o.cosine:
+        found.append(rule_controls.cosines(wired, course, *batch, aim=aim))
+    if o.control == "zero-error":
+        more["drift"] = rule_controls.drift(wired, first, last, len(course.right))
     fits = {t: sorted({expressible(j.rule, target(t)) for j in wired.plastic}) for t in ("loihi1", "loihi2")}
     return {
         "seed": seed,
@@ -108,7 +126,14 @@ def in_integers(
         "expressible": fits,
         "rules": sorted({j.rule.text for j in wired.plastic if j.rule}),
         "curve": teaching.curve(course.right, 40),
+        **more,
     }
+
+
+def wired_for(o: argparse.Namespace, seed: int, setup: deep.Setup) -> Circuit:
+    """Build the circuit of one seed, with its control."""
+    wired = deep.circuit(NETWORKS[o.rule], o.sizes, rng=np.random.default_rng(seed), setup=setup)
+    return rule_controls.untaught(wired) if o.control == "zero-error" else wired
 
 
 def checkpoint_of(o: argparse.Namespace, seed: int) -> Path | None:
@@ -182,7 +207,7 @@ def said(name: str) -> Any:
 
 def measure(o: argparse.Namespace) -> dict[str, Any]:
     """Run every seed."""
-    data = split(validate=o.validate, limit=o.limit)
+    data = split(validate=o.validate, limit=o.limit, task=o.task)
     one = in_integers if o.tier == "C" else in_rates
     runs: list[dict[str, Any]] = []
     for seed in o.seeds:
@@ -199,7 +224,7 @@ def summary(o: argparse.Namespace, data: Any, runs: list[dict[str, Any]]) -> dic
     numbers = dataclasses.asdict(setup_of(o)) if o.tier == "C" else in_floats
     return {
         "command": "python tools/bench_rules.py " + shlex.join(sys.argv[1:]),
-        "rule": o.rule, "tier": o.tier, "control": o.control, "data": "mnist",
+        "rule": o.rule, "tier": o.tier, "control": o.control, "data": o.task, "rounding": o.rounding,
         "judged_by": "held out of training" if o.validate else "test set, once per seed and command",
         "samples": len(data[0]), "epochs": o.epochs, "sizes": list(o.sizes), "numbers": numbers,
         "host": _host(o), "mean": float(np.mean(found)),
@@ -218,6 +243,9 @@ def main() -> None:
     p.add_argument("--hidden", default="200,200", help="neurons of each hidden layer")
     p.add_argument("--limit", type=int, help="only the first training samples")
     p.add_argument("--control", choices=CONTROLS, default="none")
+    p.add_argument("--task", choices=list(SIZES), default="mnist")
+    p.add_argument("--rounding", choices=("synapse", "shared"), default="synapse", help="of tier C")
+    p.add_argument("--cosine", type=int, default=0, help="tier C: samples whose change meets the gradient")
     p.add_argument("--validate", action="store_true", help="never open the test set")
     p.add_argument("--set", help='numbers as JSON: tier C {"feedback": 60}, tier R the rule\'s')
     p.add_argument("--rate", type=float, default=0.1, help="of tier R")
@@ -229,7 +257,8 @@ def main() -> None:
     p.add_argument("--checkpoint", help="tier C: folder; runs are kept there, and go on from there")
     p.add_argument("--out", help="JSON; tools/results/rules/... by default unless --validate")
     o = p.parse_args()
-    o.sizes = (784, *map(int, filter(None, o.hidden.split(","))), 10)
+    inputs, classes = SIZES[o.task]
+    o.sizes = (inputs, *map(int, filter(None, o.hidden.split(","))), classes)
     if o.checkpoint:
         Path(o.checkpoint).mkdir(parents=True, exist_ok=True)
     o.seeds = range(o.first_seed, o.first_seed + o.seeds)
@@ -240,7 +269,8 @@ def main() -> None:
 def name_of(o: argparse.Namespace) -> str:
     """Return the name of a result."""
     deepness = "-".join(map(str, o.sizes[1:-1]))
-    return f"{o.rule}-{o.tier}-{deepness}" + ("" if o.control == "none" else f"-{o.control}")
+    told = (("none", o.control), ("synapse", o.rounding), ("mnist", o.task))
+    return f"{o.rule}-{o.tier}-{deepness}" + "".join(f"-{given}" for usual, given in told if given != usual)
 
 
 def write(o: argparse.Namespace, found: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def test_a_run_grows_only_while_too_much_is_lost(data):
     found = autotune(mlp, data.x_train[:300], data.y_train[:300], max_drop=0.0, max_steps=48, **fixed)
     steps = [t.options["steps"] for t in found.trials]
     longest = steps.index(max(steps))
-    assert steps[:longest + 1] == [16, 32, 48][:longest + 1]
+    assert steps[: longest + 1] == [16, 32, 48][: longest + 1]
     assert longest > 0
     assert all(t.drop > 0 for t in found.trials[:longest])
 

@@ -116,7 +116,8 @@ def test_pairs_pass_on_what_they_got_in_whole_thresholds(rule):
     assert 0 < on.sum() < len(on)
     assert passed.any()
     assert counts(wired, state, laid, "h1") == pytest.approx(
-        wired.projection("below_h2", "h1").weight @ passed, abs=120  # a spike on its way
+        wired.projection("below_h2", "h1").weight @ passed,
+        abs=120,  # a spike on its way
     )
 
 
