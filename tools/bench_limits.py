@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from bench_networks import STEPS
 
-from neurodeploy.kernels import compiled, room
+from neurodeploy.kernels import arguments, compiled, room
 from neurodeploy.kernels.build import cores, spread
 from neurodeploy.kernels.circuit import Circuit, Group, Wires
 from neurodeploy.kernels.layout import HORIZON, INTEGRATE, OUTSIDE, lay_out
@@ -101,7 +101,7 @@ def products(layout):
     """Count the blocks of weights of every group whose input is a product, by group."""
     if not available():
         return {}
-    plan, panels, *_ = compiled.product_of(layout, None, lists=False)
+    plan, panels, *_ = arguments.product_of(layout, None, lists=False)
     sizes = -(-layout.groups[:, 1] // LANES)
     return {
         g: int(panels[line + n] - panels[line])
@@ -130,7 +130,7 @@ def product_rate():
             multiply(spikes, entries, 0, len(entries) // 2, blocks, sums, 0)
         end()
 
-    shapes = compiled.product_of(lay_out(fan_out_circuit(1024)), None, lists=False)[-1]
+    shapes = arguments.product_of(lay_out(fan_out_circuit(1024)), None, lists=False)[-1]
     entries, times, found = np.zeros(64, np.int32), 20_000, []
     parts = [
         (room.aligned((matrix.BANK,), np.uint8), room.aligned((BLOCK,), np.int8),

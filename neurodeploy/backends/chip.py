@@ -20,7 +20,7 @@ from neurodeploy.backends.host_state import copy_of, paste
 from neurodeploy.backends.learned_blocks import parts_of
 from neurodeploy.backends.loihi_model import Translation, translate
 from neurodeploy.errors import OptionError
-from neurodeploy.kernels import compiled, room
+from neurodeploy.kernels import arguments, compiled, room
 from neurodeploy.kernels.build import cores, kernel, spread
 from neurodeploy.kernels.layout import HORIZON, lay_out
 
@@ -174,7 +174,7 @@ class Chip:
         self.errors = np.zeros((size, int(self.layout.learning[:, 2].sum()) // 2), np.int32)
         self._share_weights()
         self._watch_probes()
-        self._tables = compiled.tables(self.layout)
+        self._tables = arguments.tables(self.layout)
         self._most, self._work = 0, room.Room(self.layout, HORIZON, 0, product=False).workspace()
         self.trials = [Trial(self, i) for i in range(size)]
 
@@ -207,15 +207,15 @@ class Chip:
                 lines += [(group, KEYS.index(probe.key), int(p), len(lines) + i) for i, p in enumerate(at)]
         watch = np.array(sorted(lines, key=lambda line: line[0]), np.int64).reshape(-1, 4)
         self._watched, self._watch = len(lines), watch
-        self._extras = compiled.extras(self.layout, watch)
+        self._extras = arguments.extras(self.layout, watch)
 
     @functools.cached_property
     def _products(self) -> Any:
         """Tables with those groups run by products that are not probed; None if no group can be."""
-        if len(self.trials) < compiled.PAYS or self.layout.random or not compiled.unit_available():
+        if len(self.trials) < compiled.PAYS or self.layout.random or not arguments.unit_available():
             return None
-        plan = compiled.product_of(self.layout, None, lists=False, watched=np.unique(self._watch[:, 0]))
-        found = compiled.extras(self.layout, self._watch, plan)
+        plan = arguments.product_of(self.layout, None, lists=False, watched=np.unique(self._watch[:, 0]))
+        found = arguments.extras(self.layout, self._watch, plan)
         return found if (plan[0][:, 0] >= 0).any() else None
 
     def __enter__(self) -> Chip:

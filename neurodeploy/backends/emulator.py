@@ -17,7 +17,7 @@ from neurodeploy.backends.base import Session, outputs_of, raster_of
 from neurodeploy.backends.feed import check_coding, encoder_rates, host_train
 from neurodeploy.compiler.registers import registers
 from neurodeploy.errors import OptionError
-from neurodeploy.kernels import compiled
+from neurodeploy.kernels import arguments, compiled
 from neurodeploy.kernels.circuit import circuit_of
 from neurodeploy.kernels.layout import Layout, lay_out
 from neurodeploy.numerics import formats
@@ -105,10 +105,10 @@ def _given(program: Program, x: Floats, *, input_coding: str, **options: int) ->
     return {"bias": bias}
 
 
-def _readout(program: Program) -> compiled.Readout:
+def _readout(program: Program) -> arguments.Readout:
     output = program.output
     spiking = program.graph[output.name].op.spiking
-    return compiled.Readout(program.populations.index(output), "spikes" if spiking else "membrane")
+    return arguments.Readout(program.populations.index(output), "spikes" if spiking else "membrane")
 
 
 def trains(

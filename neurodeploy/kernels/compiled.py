@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from neurodeploy.kernels.arguments import Readout, extras, product_of, tables, unit_available, watch_all
 from neurodeploy.kernels.build import cores, kernel, spread
 from neurodeploy.kernels.layout import INTEGRATE, WIDEST_BIAS, Layout
 from neurodeploy.kernels.room import WORDS, Arrays, Room, aligned, check_pending, events_of, outputs
 from neurodeploy.kernels.state import Bools, Ints, Longs, State, Trace
-from neurodeploy.kernels.tiles import no_tiles
 
 Floats = npt.NDArray[np.float64]
 PAYS = 4
@@ -25,20 +25,6 @@ RESTING = 32
 """Samples whose state a thread keeps in its caches, where nothing is kept of it in the end."""
 WATCHED = ("u", "v", "wait", "spiked")
 """What can be recorded, in the order of the kernel."""
-
-
-@dataclass(frozen=True, eq=False)
-class Readout:
-    """Where decisions are read.
-
-    Parameters
-    ----------
-    group : int
-    by : {"membrane", "spikes"}
-    """
-
-    group: int
-    by: str = "membrane"
 
 
 @dataclass(frozen=True, eq=False)
@@ -374,109 +360,6 @@ def _check_bias(layout: Layout, bias: Ints | None) -> None:
 def countable(train: npt.NDArray[Any] | None) -> bool:
     """Whether a byte holds how often each neuron outside spikes in a step."""
     return train is None or train.dtype == bool or int(train.max(initial=0)) <= 255
-
-
-def unit_available() -> bool:
-    """Whether there is a matrix unit."""
-    from neurodeploy.kernels.matrix import available
-
-    return available()
-
-
-def tables(layout: Layout) -> Arrays:
-    """Return what the kernel walks for every spike."""
-    return (
-        layout.groups, layout.wires, layout.rows, layout.windows, layout.vectors, layout.words,
-        layout.learning,
-    )  # fmt: skip
-
-
-def extras(layout: Layout, watch: Longs | None, product: Arrays | None = None) -> Any:
-    """Return the rest of the tables.
-
-    Parameters
-    ----------
-    layout : Layout
-    watch : ndarray of int64, shape (W, 4), optional
-        Group, what, position, column; sorted by group.
-    product : tuple of arrays, optional
-        As `product_of` makes it: the groups whose input is a matrix product.
-    """
-    product = product or _product(layout, None)
-    watch = np.zeros((0, 4), np.int64) if watch is None else watch
-    flags = [
-        layout.delay,
-        layout.outside,
-        layout.random,
-        layout.noise[0].any(),
-        (product[0][:, 0] >= 0).any(),
-    ]
-    setup = np.array(flags, np.int64)
-    ends = np.searchsorted(watch[:, 0], np.arange(len(layout.groups) + 1)).astype(np.int64)
-    lines = np.ascontiguousarray(watch[:, 1:])
-    return (
-        layout.neurons, layout.noise, layout.rates, layout.position, layout.sequence, layout.stages, setup,
-        lines, ends, product,
-    )  # fmt: skip
-
-
-def product_of(
-    layout: Layout, readout: Readout | None, *, lists: bool, watched: Longs | None = None
-) -> Arrays:
-    """Plan which groups run by products.
-
-    One whose membrane is read out in every step, or that is watched, does not.
-
-    Parameters
-    ----------
-    layout : Layout
-    readout : Readout, optional
-    lists : bool
-        Whether all single spikes are asked for.
-    watched : ndarray of int64, optional
-        Groups whose state is recorded in every step.
-
-    Returns
-    -------
-    tuple of arrays
-        Per group: as `tiles.Tiles`, whether its spikes are needed as bytes, whether they are needed as lists;
-        panels, entries and blocks of `tiles.Tiles`, synapses of every row, shapes of the unit's registers.
-    """
-    plan = np.zeros((len(layout.groups), 6), np.int64)
-    plan[:, :4] = layout.tiles.groups
-    plan[np.zeros(0, np.int64) if watched is None else watched, 0] = -1
-    if readout is not None:
-        plan[readout.group, 5] = 1
-        if readout.by == "membrane":
-            plan[readout.group, 0] = -1
-    for source, target in layout.wires[:, :2].tolist():
-        fed = plan[target, 0] >= 0
-        plan[source, 4] |= fed and source != target
-        plan[source, 5] |= not fed and source != target
-    plan[:, 5] |= lists
-    return _product(layout, plan)
-
-
-def _product(layout: Layout, plan: Longs | None) -> Arrays:
-    if plan is None:
-        plan, tiles = np.zeros((len(layout.groups), 6), np.int64), no_tiles(len(layout.groups))
-        plan[:, 0] = -1
-    else:
-        tiles = layout.tiles
-    shapes = np.zeros(64, np.uint8)  # eight registers of 16 rows of 64 bytes
-    shapes[0], shapes[16:32:2], shapes[48:56] = 1, 64, 16
-    return (
-        plan, tiles.panels, tiles.entries, tiles.blocks, np.ascontiguousarray(layout.rows[:, 3]), shapes
-    )  # fmt: skip
-
-
-def watch_all(layout: Layout) -> Longs:
-    """List everything to be recorded: u, v, wait and spikes of all neurons, one after the other."""
-    n = len(layout.position)
-    group = np.repeat(np.arange(len(layout.groups)), layout.groups[:, 1])
-    parts = [np.column_stack([group, np.full(n, k), layout.position, k * n + np.arange(n)]) for k in range(4)]
-    lines = np.concatenate(parts)
-    return np.asarray(lines[np.argsort(lines[:, 0], kind="stable")])
 
 
 def _given(values: npt.NDArray[Any] | None, shape: tuple[int, int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

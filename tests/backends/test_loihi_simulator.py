@@ -11,7 +11,7 @@ import pytest
 import neurodeploy as nd
 from neurodeploy.backends.adapter import nengo_loihi_module, nengo_module
 from neurodeploy.errors import OptionError
-from neurodeploy.kernels import compiled
+from neurodeploy.kernels import arguments
 
 nengo, loihi = nengo_module(), nengo_loihi_module()
 pytestmark = pytest.mark.filterwarnings(
@@ -148,7 +148,7 @@ def test_samples_of_a_network_that_runs_by_products_equal_one_at_a_time(rng):
     with nd.LoihiSimulator(net, progress_bar=False, n_samples=5, seed=8) as sim:
         for part in parts:  # the middle one is too short for products
             sim.run_steps(part.stop - part.start, data={node: drive[:, part]})
-        assert (sim.sims["emulator"]._products is not None) == compiled.unit_available()
+        assert (sim.sims["emulator"]._products is not None) == arguments.unit_available()
         together = sim.data[probe]
     assert together.any()
     for i in range(5):

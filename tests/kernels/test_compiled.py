@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.kernels import build, compiled, reference, room
+from neurodeploy.kernels import arguments, build, compiled, reference, room
 from neurodeploy.kernels.build import ONLINE_SOURCES, SOURCES
 from neurodeploy.kernels.circuit import circuit_of
 from neurodeploy.kernels.layout import lay_out
@@ -91,7 +91,7 @@ def test_batches_and_threads_change_nothing(seed):
 def test_a_run_that_keeps_no_state_gives_what_one_that_keeps_it_does(seed, host, by, many):
     program = programs.program(seed, host=host)
     layout = lay_out(circuit_of(program))
-    readout = compiled.Readout(len(program.populations) - 1, by)
+    readout = arguments.Readout(len(program.populations) - 1, by)
     given_ = inputs(program, seed, batch=9)
     samples = compiled.at_rest(layout, 9)
     expected = compiled.advance(layout, samples, steps=12, readout=readout, **given_)
@@ -203,7 +203,7 @@ def test_decisions_are_the_first_largest_read_out_after_every_step(by):
     program = programs.program(7)
     layout = lay_out(circuit_of(program))
     train = inputs(program, 7)["train"]
-    readout = compiled.Readout(len(program.populations) - 1, by)
+    readout = arguments.Readout(len(program.populations) - 1, by)
     figures = compiled.advance(
         layout, compiled.at_rest(layout, 3), steps=12, train=train, readout=readout, keep="all"
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.kernels import compiled, reference
+from neurodeploy.kernels import arguments, compiled, reference
 from neurodeploy.kernels.circuit import Circuit, Group, Wires, circuit_of
 from neurodeploy.kernels.layout import lay_out
 from neurodeploy.kernels.matrix import available
@@ -91,7 +91,7 @@ def test_products_give_what_events_give(seed, steps, keep, size):
     layout = lay_out(circuit(seed))
     rng = np.random.default_rng(seed)
     rates = rng.random((size, layout.outside)) * rng.random()
-    readout = compiled.Readout(int(rng.integers(1, 5)), str(rng.choice(["membrane", "spikes"])))
+    readout = arguments.Readout(int(rng.integers(1, 5)), str(rng.choice(["membrane", "spikes"])))
     with pytest.MonkeyPatch.context() as patch:
         both = list(
             ways(
