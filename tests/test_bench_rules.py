@@ -11,7 +11,7 @@ from tools import bench_rules as bench
 def told(folder):
     return argparse.Namespace(
         rule="dfa", tier="C", epochs=1, sizes=(16, 6, 6, 10), limit=None, validate=True, anneal=True,
-        control="none", set=None, checkpoint=folder,
+        control="none", set=None, checkpoint=folder, task="mnist", rounding="synapse", cosine=0,
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def solved(rule: Any) -> str:
     """
     for told in SETUPS:
         try:
-            made = deep.Setup(thresholds=(255, 255, 128), **told)
+            made = deep.Setup(thresholds=(240, 240, 120), **told)
             wired = deep.circuit(rule, SIZES, rng=np.random.default_rng(0), setup=made)
         except OptionError:
             continue
