@@ -286,6 +286,8 @@ def export(name: str, net: nn.Module) -> Path:
     """Write the exported program."""
     two = (torch.zeros(2, 3, SIDE, SIDE),)
     program = torch.export.export(net, two, dynamic_shapes=({0: torch.export.Dim("N")},))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names the folders of this machine
     path = ROOT / "models" / f"{name}.pt2"
     write_beside(path, lambda p: torch.export.save(program, p))
     return path

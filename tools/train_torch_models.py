@@ -184,6 +184,8 @@ def make(name: str, split: Any) -> None:
     net = recipe.build()
     train(net, x, torch.tensor(split.y_train))
     program = torch.export.export(net, (x[:2].clone(),), dynamic_shapes=({0: torch.export.Dim("N")},))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names the folders of this machine
     path = ROOT / "models" / f"{name}.pt2"
     torch.export.save(program, path)
     graph = load_pt2(path)
