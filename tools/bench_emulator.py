@@ -1,7 +1,7 @@
 """Time our emulator against nengo-loihi's and against float simulators, side by side in one run.
 
     python tools/bench_emulator.py                          everything, results to tools/results/
-    python tools/bench_emulator.py --scale 0.1 --repeat 2 --output /tmp/b.json
+    python tools/bench_emulator.py --scale 0.1 --repeat 2 --output b.json
     python tools/bench_emulator.py --only dense --parts networks limits
 
 Every repetition times both emulators one after the other on the same blocks and the same input spikes, and
